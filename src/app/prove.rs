@@ -1,0 +1,123 @@
+//! Who may speak: each delivery is proven before a byte of it is read.
+
+use super::journey::Journey;
+use crate::event::{Content, Delivery, Door, Terms};
+use crate::hook::{self, Hook};
+use crate::message::{self, Message, Unreadable};
+use crate::outcome::{Deferral, Outcome};
+use crate::pipeline::Progress;
+use crate::run::{Run, RunId, Telling};
+use crate::secrets::SecretError;
+use crate::signature::{Claim, Forged, HookKeys, HookProof, Unproven};
+use crate::telemetry::Metric;
+
+/// What a proven delivery asks for.
+pub enum Task {
+    /// The message as it came, with the signature that came beside it.
+    Start { run: Box<Run>, text: String, claim: Option<Claim> },
+    Follow(Box<Progress>),
+    Report(Report),
+}
+
+/// What Glint could not be told, as it waits on the queue.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    pub run_id: RunId,
+    pub telling: Telling,
+}
+
+impl Task {
+    /// Deliveries of one key wait for each other.
+    pub fn key(&self) -> String {
+        match self {
+            Self::Start { run, .. } => run.id.to_string(),
+            Self::Follow(progress) => progress.pipeline.external_id(),
+            Self::Report(report) => report.run_id.to_string(),
+        }
+    }
+
+    /// The run it names, where it names one.
+    pub fn run_id(&self) -> Option<&RunId> {
+        match self {
+            Self::Start { run, .. } => Some(&run.id),
+            Self::Follow(_) => None,
+            Self::Report(report) => Some(&report.run_id),
+        }
+    }
+}
+
+impl Journey {
+    /// Proves `delivery` and reads it. An outcome where that alone decides.
+    pub async fn proven(&self, delivery: Delivery) -> (Result<Task, Outcome>, Terms) {
+        let Delivery { content, terms } = delivery;
+        let task = match content {
+            Content::Message(unproven) => self.message(unproven, terms.door).await,
+            Content::Hook { body, proof } => self.hook(&body, &proof).await,
+            Content::QueuedHook(text) => serde_json::from_str(&text).map(|progress| Task::Follow(Box::new(progress))).map_err(|_| unreadable("the queued hook cannot be read")),
+            Content::QueuedReport(text) => serde_json::from_str(&text).map(Task::Report).map_err(|_| unreadable("the queued report cannot be read")),
+            Content::Unreadable { why, too_large } => Err(Outcome::Unreadable { why: Unreadable(why), too_large }),
+        };
+        (task, terms)
+    }
+
+    async fn message(&self, unproven: Unproven, door: Door) -> Result<Task, Outcome> {
+        let claim = unproven.claim_beside().cloned();
+        let must_be_signed = matches!(door, Door::Web | Door::Topic);
+        let text = if door != Door::Web && !unproven.is_signed() && unproven.announces_change() {
+            return Err(Outcome::Ignored("a change-log message starts nothing"));
+        } else if must_be_signed || unproven.is_signed() {
+            // A message may wait on a queue or topic for days: only a webhook's signature has to be young.
+            self.signed(&unproven, door == Door::Web).await?
+        } else {
+            unproven.trust_source()
+        };
+        match message::read(&text) {
+            Ok(Message::Run(run)) => Ok(Task::Start { run, text, claim }),
+            Ok(Message::ChangeLog) => Err(Outcome::Ignored("a change-log message starts nothing")),
+            Err(why) => Err(Outcome::Unreadable { why, too_large: false }),
+        }
+    }
+
+    /// The text, if the client secret signed it: the current one, or the one before or after a rotation.
+    async fn signed(&self, unproven: &Unproven, must_be_young: bool) -> Result<String, Outcome> {
+        if !unproven.is_signed() {
+            return Err(Outcome::Unproven(Forged::Missing));
+        }
+        let now = must_be_young.then(|| self.utc());
+        let (credentials, version) = self.credentials().await.map_err(deferred)?;
+        let forged = match unproven.prove(&[credentials.client_secret], now) {
+            Ok(text) => return Ok(text),
+            Err(forged @ Forged::Mismatch) => forged,
+            Err(forged) => return Err(Outcome::Unproven(forged)),
+        };
+        let others = self.app.secrets.rotated_client_secrets(&version, self.when()).await.map_err(deferred)?;
+        unproven.prove(&others, now).map_err(|_| Outcome::Unproven(forged))
+    }
+
+    async fn hook(&self, body: &str, proof: &HookProof) -> Result<Task, Outcome> {
+        let secret = match self.app.secrets.hook(self.when()).await {
+            Ok(Some(secret)) => secret,
+            Ok(None) => return Err(Outcome::Unproven(Forged::NotWanted)),
+            Err(error) => {
+                self.metrics.count(Metric::SecretsManagerFaults);
+                return Err(deferred(error));
+            }
+        };
+        let keys = HookKeys { signing_token: secret.signing_token, token: secret.token };
+        proof.holds(body, &keys, self.utc()).map_err(Outcome::Unproven)?;
+        match hook::read(body) {
+            Ok(Hook::Progress(progress)) => Ok(Task::Follow(progress)),
+            Ok(Hook::Nothing(why)) => Err(Outcome::Ignored(why)),
+            Err(why) => Err(unreadable(&why)),
+        }
+    }
+}
+
+fn unreadable(why: &str) -> Outcome {
+    Outcome::Unreadable { why: Unreadable(why.to_owned()), too_large: false }
+}
+
+fn deferred(error: SecretError) -> Outcome {
+    Outcome::Deferred(Deferral::new(error))
+}

@@ -1,0 +1,108 @@
+//! Glint, logged in: a login that has expired or a client secret that was rotated is healed here, once, and no caller sees it.
+
+use super::journey::Journey;
+use crate::credentials::Credentials;
+use crate::glint::{Bearer, GlintError, Kept};
+use crate::pipeline::Pipeline;
+use crate::run::{Entity, RunId, Standing, Status, Update};
+use crate::secrets::{SecretError, Version};
+use crate::telemetry::Metric;
+
+/// What an update came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Updated {
+    Yes(Kept),
+    /// The run had ended, or is gone: nothing was written, and nothing needs to be.
+    AlreadyEnded,
+}
+
+impl Journey {
+    /// Logs in, if that is not done.
+    pub async fn log_in(&self) -> Result<(), GlintError> {
+        self.bearer().await.map(drop)
+    }
+
+    /// Glint's client id and secret.
+    pub async fn credentials(&self) -> Result<(Credentials, Version), SecretError> {
+        let kept = self.app.secrets.glint(self.when()).await;
+        if kept.is_err() {
+            self.metrics.count(Metric::SecretsManagerFaults);
+        }
+        kept.map(|kept| (kept.value, kept.version))
+    }
+
+    pub async fn run(&self, id: &RunId) -> Result<Standing, GlintError> {
+        self.ask(|bearer| async move { self.app.glint.run(id, &bearer, self.last_call()).await }).await
+    }
+
+    pub async fn runs_of(&self, pipeline: &Pipeline) -> Result<Vec<Standing>, GlintError> {
+        let id = &pipeline.external_id();
+        self.ask(|bearer| async move { self.app.glint.runs_by_external_id(id, &bearer, self.last_call()).await }).await
+    }
+
+    pub async fn active_runs(&self) -> Result<Vec<Standing>, GlintError> {
+        self.ask(|bearer| async move { self.app.glint.active_runs(&bearer, self.last_call()).await }).await
+    }
+
+    pub async fn log(&self, id: &RunId, message: &str) -> Result<(), GlintError> {
+        self.ask(|bearer| async move { self.app.glint.log(id, message, &bearer, self.last_call()).await }).await
+    }
+
+    pub async fn upsert(&self, entity: &Entity, run: &RunId) -> Result<(), GlintError> {
+        self.ask(|bearer| async move { self.app.glint.upsert(entity, run, &bearer, self.last_call()).await }).await
+    }
+
+    /// Changes the run. What Glint refuses of a run that has ended is no failure; a status it refuses of a synchronized run is left out.
+    pub async fn update(&self, id: &RunId, update: &Update) -> Result<Updated, GlintError> {
+        let refused = match self.patch(id, update).await {
+            Ok(kept) => return Ok(Updated::Yes(kept)),
+            Err(GlintError::UnknownRun) => return Ok(Updated::AlreadyEnded),
+            Err(GlintError::Refused { code, .. }) if code == "run_synchronized_error" && update.status.is_some() => {
+                return self.patch(id, &Update { status: None, ..update.clone() }).await.map(Updated::Yes);
+            }
+            Err(error @ GlintError::Refused { .. }) => error,
+            Err(error) => return Err(error),
+        };
+        // Glint does not say which refusal means an ended run: its state does.
+        match self.run(id).await {
+            Ok(standing) if standing.status == Status::Ended => Ok(Updated::AlreadyEnded),
+            _ => Err(refused),
+        }
+    }
+
+    async fn patch(&self, id: &RunId, update: &Update) -> Result<Kept, GlintError> {
+        self.ask(|bearer| async move { self.app.glint.update(id, update, &bearer, self.last_call()).await }).await
+    }
+
+    async fn ask<T, F: Future<Output = Result<T, GlintError>>>(&self, call: impl Fn(Bearer) -> F) -> Result<T, GlintError> {
+        let result = self.timed(Metric::GlintLatency, async {
+            let bearer = self.bearer().await?;
+            match call(bearer.clone()).await {
+                Err(GlintError::LoginExpired) => {
+                    self.app.glint.forget(&bearer).await;
+                    call(self.bearer().await?).await
+                }
+                other => other,
+            }
+        });
+        let result = result.await;
+        if matches!(result, Err(GlintError::Unavailable { .. } | GlintError::LoginExpired | GlintError::CredentialsRefused)) {
+            self.metrics.count(Metric::GlintFaults);
+        }
+        result
+    }
+
+    async fn bearer(&self) -> Result<Bearer, GlintError> {
+        let unavailable = |error: SecretError| GlintError::Unavailable { why: error.to_string(), after: None };
+        let (credentials, version) = self.credentials().await.map_err(unavailable)?;
+        match self.app.glint.bearer(&credentials, self.now(), self.last_call()).await {
+            Err(GlintError::CredentialsRefused) => {}
+            other => return other,
+        }
+        // Perhaps the secret was rotated since it was read: one read out of turn, and one more login only if it was.
+        match self.app.secrets.glint_after(&version, self.when()).await.map_err(unavailable)? {
+            Some(newer) => self.app.glint.bearer(&newer.value, self.now(), self.last_call()).await,
+            None => Err(GlintError::CredentialsRefused),
+        }
+    }
+}

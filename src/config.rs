@@ -1,0 +1,327 @@
+//! The settings: environment variables, read once at cold start, all faults reported together.
+
+use std::fmt;
+use std::time::Duration;
+
+use reqwest::Url;
+use secrecy::SecretString;
+
+/// Everything that can be set, and nothing else reads the environment.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// GitLab's base URL, without a trailing slash.
+    pub gitlab_url: String,
+    /// Glint's base URL with `/v1`, without a trailing slash.
+    pub glint_url: String,
+    pub glint_secret_id: String,
+    pub tokens_secret_id: String,
+    pub hook_secret_id: Option<String>,
+    pub read_secret_id: Option<String>,
+    pub runs_queue_url: Option<String>,
+    pub dead_letter_queue_arn: Option<String>,
+    pub escape_dollar: bool,
+    /// In upper case where the rule they are exempt from ignores case; compared as written otherwise.
+    pub allow_variables: Vec<String>,
+    pub deployment: Option<Deployment>,
+    pub user_inputs_as: UserInputsAs,
+    pub max_receives: u32,
+    pub secrets_ttl: Duration,
+    pub aws: Aws,
+    /// `SSL_CERT_FILE`: roots that are trusted beside the public ones.
+    pub extra_roots: Option<String>,
+    /// `AWS_LAMBDA_LOG_LEVEL` and `AWS_LAMBDA_LOG_FORMAT`, as Lambda's logging controls set them.
+    pub log_level: Option<String>,
+    pub log_format: LogFormat,
+    /// `AWS_LAMBDA_FUNCTION_NAME`: the dimension of every metric.
+    pub function_name: String,
+}
+
+/// What the standard AWS variables say, as Lambda sets them.
+#[derive(Clone, Debug)]
+pub struct Aws {
+    pub region: String,
+    pub keys: Option<AwsKeys>,
+    pub secrets_manager_endpoint: Option<String>,
+    pub sqs_endpoint: Option<String>,
+    pub use_fips: bool,
+    pub use_dual_stack: bool,
+}
+
+/// The role's keys.
+#[derive(Clone, Debug)]
+pub struct AwsKeys {
+    pub id: String,
+    pub secret: SecretString,
+    pub session_token: Option<SecretString>,
+}
+
+/// The entity that a successful pipeline upserts.
+#[derive(Clone, Debug)]
+pub struct Deployment {
+    pub blueprint: String,
+    /// With `{input}` where a user input goes.
+    pub identifier: String,
+}
+
+/// How user inputs reach the pipeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UserInputsAs {
+    /// As CI/CD variables: strings, as the agent sends them.
+    Variables,
+    /// As GitLab's `spec:inputs`, JSON types kept.
+    Inputs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// Every variable that [`Config::read`] asks for, so that a test can hold the documentation to it.
+pub const VARIABLES: [&str; 15] = [
+    "GITLAB_URL",
+    "GLINT_API_URL",
+    "GLINT_SECRET_ID",
+    "GITLAB_TOKENS_SECRET_ID",
+    "GITLAB_HOOK_SECRET_ID",
+    "GITLAB_READ_SECRET_ID",
+    "RUNS_QUEUE_URL",
+    "DEAD_LETTER_QUEUE_ARN",
+    "ESCAPE_DOLLAR",
+    "ALLOW_VARIABLES",
+    "DEPLOYMENT_BLUEPRINT",
+    "DEPLOYMENT_IDENTIFIER",
+    "USER_INPUTS_AS",
+    "MAX_RECEIVES",
+    "SECRETS_TTL_SECONDS",
+];
+
+impl Config {
+    /// Reads the settings through `variable`. An unset and an empty variable mean the same: its default.
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, Faults> {
+        let mut read = Reader { variable, faults: Vec::new() };
+        let config = Self {
+            gitlab_url: read.base_url("GITLAB_URL", "https://gitlab.com"),
+            glint_url: read.base_url("GLINT_API_URL", "https://api.useglint.io") + "/v1",
+            glint_secret_id: read.text("GLINT_SECRET_ID").unwrap_or_else(|| "glint/credentials".to_owned()),
+            tokens_secret_id: read.text("GITLAB_TOKENS_SECRET_ID").unwrap_or_else(|| "glint/gitlab-trigger-tokens".to_owned()),
+            hook_secret_id: read.text("GITLAB_HOOK_SECRET_ID"),
+            read_secret_id: read.text("GITLAB_READ_SECRET_ID"),
+            runs_queue_url: read.queue_url("RUNS_QUEUE_URL"),
+            dead_letter_queue_arn: read.queue_arn("DEAD_LETTER_QUEUE_ARN"),
+            escape_dollar: read.boolean("ESCAPE_DOLLAR"),
+            allow_variables: read.list("ALLOW_VARIABLES"),
+            deployment: read.deployment(),
+            user_inputs_as: read.choice("USER_INPUTS_AS", &[("variables", UserInputsAs::Variables), ("inputs", UserInputsAs::Inputs)]),
+            max_receives: read.number("MAX_RECEIVES", 20, 1, 1000),
+            secrets_ttl: Duration::from_secs(read.number("SECRETS_TTL_SECONDS", 300, 0, 86_400).into()),
+            aws: read.aws(),
+            extra_roots: read.text("SSL_CERT_FILE"),
+            log_level: read.text("AWS_LAMBDA_LOG_LEVEL"),
+            log_format: if read.text("AWS_LAMBDA_LOG_FORMAT").is_some_and(|format| format.eq_ignore_ascii_case("json")) { LogFormat::Json } else { LogFormat::Text },
+            function_name: read.text("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_else(|| "glint-gitlab-trigger".to_owned()),
+        };
+        if read.faults.is_empty() { Ok(config) } else { Err(Faults(read.faults)) }
+    }
+}
+
+/// What is wrong with the settings: every fault, each with its variable and a hint.
+#[derive(Debug)]
+pub struct Faults(Vec<Fault>);
+
+#[derive(Debug)]
+struct Fault {
+    variable: &'static str,
+    what: String,
+    hint: &'static str,
+}
+
+impl fmt::Display for Faults {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        write!(formatter, "{} of the function's settings cannot be used", self.0.len())?;
+        for Fault { variable, what, hint } in &self.0 {
+            write!(formatter, "\n`{variable}` {what}\n  hint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Faults {}
+
+struct Reader<V> {
+    variable: V,
+    faults: Vec<Fault>,
+}
+
+impl<V: Fn(&str) -> Option<String>> Reader<V> {
+    fn text(&self, variable: &'static str) -> Option<String> {
+        (self.variable)(variable).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+    }
+
+    fn fault(&mut self, variable: &'static str, what: impl Into<String>, hint: &'static str) {
+        self.faults.push(Fault { variable, what: what.into(), hint });
+    }
+
+    fn base_url(&mut self, variable: &'static str, default: &str) -> String {
+        let text = self.text(variable).unwrap_or_else(|| default.to_owned());
+        if let Err((what, hint)) = is_base_url(&text) {
+            self.fault(variable, what, hint);
+        }
+        text.trim_end_matches('/').to_owned()
+    }
+
+    fn queue_url(&mut self, variable: &'static str) -> Option<String> {
+        let text = self.text(variable)?;
+        if let Err((what, _)) = is_base_url(&text) {
+            self.fault(variable, what, "give the queue's URL as the SQS console shows it, not its name or ARN");
+        } else if !text.ends_with(".fifo") {
+            self.fault(variable, "names a queue that is not FIFO", "use a FIFO queue: it keeps two receives of one run apart");
+        }
+        Some(text)
+    }
+
+    fn queue_arn(&mut self, variable: &'static str) -> Option<String> {
+        let text = self.text(variable)?;
+        if !(text.starts_with("arn:") && text.contains(":sqs:")) {
+            self.fault(variable, "is no ARN of an SQS queue", "give the dead-letter queue's ARN, such as `arn:aws:sqs:eu-west-1:123456789012:runs-dead.fifo`");
+        }
+        Some(text)
+    }
+
+    fn boolean(&mut self, variable: &'static str) -> bool {
+        self.choice(variable, &[("false", false), ("true", true)])
+    }
+
+    /// One of the spelled values, the first being the default.
+    fn choice<T: Copy>(&mut self, variable: &'static str, choices: &[(&str, T)]) -> T {
+        let Some(text) = self.text(variable) else { return choices[0].1 };
+        if let Some((_, value)) = choices.iter().find(|(word, _)| text.eq_ignore_ascii_case(word)) {
+            return *value;
+        }
+        let words: Vec<String> = choices.iter().map(|(word, _)| format!("`{word}`")).collect();
+        self.fault(variable, format!("is {text:?}, not {}", words.join(" or ")), "unset it for the default, which is the first");
+        choices[0].1
+    }
+
+    fn number(&mut self, variable: &'static str, default: u32, least: u32, most: u32) -> u32 {
+        let Some(text) = self.text(variable) else { return default };
+        match text.parse() {
+            Ok(number) if (least..=most).contains(&number) => number,
+            _ => {
+                self.fault(variable, format!("is {text:?}, not a whole number from {least} to {most}"), "unset it for the default");
+                default
+            }
+        }
+    }
+
+    fn list(&mut self, variable: &'static str) -> Vec<String> {
+        let text = self.text(variable).unwrap_or_default();
+        let names: Vec<String> = text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        if let Some(name) = names.iter().find(|name| !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')) {
+            self.fault(variable, format!("holds {name:?}, which is no variable name"), "separate names by commas, without `$` or quotes");
+        }
+        names
+    }
+
+    fn aws(&mut self) -> Aws {
+        let secret = |name| self.text(name).map(SecretString::from);
+        let keys = self.text("AWS_ACCESS_KEY_ID").zip(secret("AWS_SECRET_ACCESS_KEY"));
+        let all = self.text("AWS_ENDPOINT_URL");
+        Aws {
+            region: self.text("AWS_REGION").or_else(|| self.text("AWS_DEFAULT_REGION")).unwrap_or_else(|| "us-east-1".to_owned()),
+            keys: keys.map(|(id, secret_key)| AwsKeys { id, secret: secret_key, session_token: secret("AWS_SESSION_TOKEN") }),
+            secrets_manager_endpoint: self.text("AWS_ENDPOINT_URL_SECRETS_MANAGER").or_else(|| all.clone()),
+            sqs_endpoint: self.text("AWS_ENDPOINT_URL_SQS").or(all),
+            use_fips: self.boolean("AWS_USE_FIPS_ENDPOINT"),
+            use_dual_stack: self.boolean("AWS_USE_DUALSTACK_ENDPOINT"),
+        }
+    }
+
+    fn deployment(&mut self) -> Option<Deployment> {
+        let identifier = self.text("DEPLOYMENT_IDENTIFIER");
+        if identifier.as_ref().is_some_and(|text| text.matches('{').count() != text.matches('}').count()) {
+            self.fault("DEPLOYMENT_IDENTIFIER", "has a brace without its partner", "write user inputs as `{name}`");
+        }
+        let blueprint = self.text("DEPLOYMENT_BLUEPRINT")?;
+        Some(Deployment { blueprint, identifier: identifier.unwrap_or_else(|| "{service}-{environment}".to_owned()) })
+    }
+}
+
+/// Whether `text` may carry a token: https, or http to this very machine, without anything behind the path.
+fn is_base_url(text: &str) -> Result<(), (&'static str, &'static str)> {
+    const FORM: &str = "give it as `https://gitlab.example.com`, with a sub-path where there is one";
+    let url = Url::parse(text).map_err(|_| ("is no URL", FORM))?;
+    let loopback = match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    match url.scheme() {
+        "https" => {}
+        "http" if loopback => {}
+        "http" => return Err(("would send tokens in clear text", "use `https`; plain `http` is for loopback alone")),
+        _ => return Err(("is no https URL", FORM)),
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(("holds a user name or password", "take them out: tokens come from Secrets Manager"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(("has a query or a fragment", FORM));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> Result<Config, Faults> {
+        Config::read(|name| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
+    }
+
+    #[test]
+    fn nothing_need_be_set() {
+        let config = read(&[]).unwrap();
+        assert_eq!((config.gitlab_url.as_str(), config.glint_url.as_str()), ("https://gitlab.com", "https://api.useglint.io/v1"));
+        assert_eq!((config.max_receives, config.secrets_ttl), (20, Duration::from_secs(300)));
+        assert!(config.deployment.is_none());
+    }
+
+    #[test]
+    fn a_base_url_may_have_a_slash_and_a_sub_path() {
+        for (given, kept) in [
+            ("https://git.example.com/", "https://git.example.com"),
+            ("https://example.com/gitlab//", "https://example.com/gitlab"),
+            ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+            ("http://[::1]:1/", "http://[::1]:1"),
+        ] {
+            assert_eq!(read(&[("GITLAB_URL", given)]).unwrap().gitlab_url, kept);
+        }
+    }
+
+    #[test]
+    fn every_fault_is_reported_at_once_with_a_hint() {
+        let message = read(&[
+            ("GITLAB_URL", "http://gitlab.example.com"),
+            ("GLINT_API_URL", "https://user:pw@api.example.com"),
+            ("ESCAPE_DOLLAR", "maybe"),
+            ("USER_INPUTS_AS", "env"),
+            ("MAX_RECEIVES", "0"),
+            ("SECRETS_TTL_SECONDS", "-1"),
+            ("RUNS_QUEUE_URL", "runs.fifo"),
+            ("DEAD_LETTER_QUEUE_ARN", "dead"),
+            ("ALLOW_VARIABLES", "CI_A, $B"),
+            ("DEPLOYMENT_IDENTIFIER", "{a"),
+        ])
+        .unwrap_err()
+        .to_string();
+        assert!(message.starts_with("10 of the function's settings"), "{message}");
+        assert_eq!(message.matches("hint: ").count(), 10);
+        for variable in ["GITLAB_URL", "GLINT_API_URL", "ESCAPE_DOLLAR", "USER_INPUTS_AS", "MAX_RECEIVES", "SECRETS_TTL_SECONDS", "RUNS_QUEUE_URL"] {
+            assert!(message.contains(&format!("`{variable}`")), "{message}");
+        }
+        assert!(!message.contains("pw"), "{message}");
+    }
+}

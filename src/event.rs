@@ -1,0 +1,164 @@
+//! Recognises which source called, splits its payload into deliveries, and answers as that source understands.
+
+mod batch;
+mod envelope;
+mod web;
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+pub use batch::{KIND, KIND_HOOK, KIND_REPORT, MustComeAgain, Source};
+pub use web::MOST_HOOK;
+
+use crate::json::Object;
+use crate::run::Aim;
+use crate::signature::{HookProof, Unproven};
+
+/// What was asked of the function.
+pub enum Event {
+    Deliveries(Source, Vec<Delivery>),
+    /// `{"check": true}`
+    Check(Check),
+    /// `{"sweep": true}`
+    Sweep,
+    /// An HTTP request that no delivery is in: answered as it stands.
+    Answered(Box<RawValue>),
+}
+
+/// The request to say what works and what does not.
+#[derive(Debug, Deserialize)]
+pub struct Check {
+    /// Paths of the projects to try; without them, those that the token map names.
+    #[serde(default)]
+    pub projects: Vec<String>,
+}
+
+/// One thing that was delivered, and on which terms.
+pub struct Delivery {
+    pub content: Content,
+    pub terms: Terms,
+}
+
+/// What was delivered. No `Debug`: a body belongs into no log.
+pub enum Content {
+    /// A message of Glint.
+    Message(Unproven),
+    /// A hook of GitLab, as it came.
+    Hook { body: String, proof: HookProof },
+    /// Put on the queue by this function: the facts of a proven hook.
+    QueuedHook(String),
+    /// Put on the queue by this function: what Glint could not be told.
+    QueuedReport(String),
+    /// Not even text.
+    Unreadable { why: String, too_large: bool },
+}
+
+/// What a source says about a delivery, and what it will do with it.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    /// What the source calls it: SQS's message id.
+    pub id: Option<String>,
+    pub door: Door,
+    pub aim: Aim,
+    pub redelivery: Redelivery,
+    /// When it was put where it came from.
+    pub sent_at: Option<DateTime<Utc>>,
+    pub receipt: Option<Receipt>,
+}
+
+/// The way in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    Queue,
+    /// The queue of the messages that failed too often.
+    DeadLetters,
+    /// A function URL or an HTTP API.
+    Web,
+    /// Glint's Kafka topic.
+    Topic,
+    /// SNS, EventBridge, or a direct invoke.
+    Notice,
+}
+
+/// Whether a delivery comes again, and how one knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Redelivery {
+    /// A queue counts its receives.
+    Counted { receives: u32 },
+    /// A topic brings it again until it gets through, and it is not worth that for ever.
+    WhileYoung { written_at: DateTime<Utc> },
+    /// Whoever invoked may try again.
+    Perhaps,
+    /// Nobody promised to.
+    Never,
+}
+
+/// How old a Kafka record may be and still come again.
+const YOUNG: chrono::TimeDelta = chrono::TimeDelta::minutes(15);
+
+impl Redelivery {
+    /// Whether a run that still cannot start has to be failed now.
+    pub fn is_last(self, max_receives: u32, now: DateTime<Utc>) -> bool {
+        match self {
+            Self::Counted { receives } => receives >= max_receives,
+            Self::WhileYoung { written_at } => now - written_at > YOUNG,
+            Self::Perhaps => false,
+            Self::Never => true,
+        }
+    }
+
+    /// Whether a run whose pipeline is not confirmed has to be ended now: nobody is sure to bring it again.
+    pub fn ends_doubt(self, max_receives: u32, now: DateTime<Utc>) -> bool {
+        self == Self::Perhaps || self.is_last(max_receives, now)
+    }
+
+    /// Whether the delivery may have been here before, its trigger sent.
+    pub fn may_be_second(self) -> bool {
+        !matches!(self, Self::Counted { receives: 1 } | Self::Never)
+    }
+}
+
+/// What makes one received message of a queue wait.
+#[derive(Clone, Debug)]
+pub struct Receipt {
+    pub queue_arn: String,
+    pub handle: String,
+}
+
+/// A payload that no source sends.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}\n  hint: send an SQS, Kafka, SNS, EventBridge or HTTP event, a message of Glint, or `{{\"check\": true}}`")]
+pub struct NotRecognised(String);
+
+/// Recognises `payload` by the members of its top level alone.
+pub fn recognise(payload: &RawValue, settings: &Doors) -> Result<Event, NotRecognised> {
+    let root = Object::parse(payload.get()).map_err(|error| NotRecognised(format!("the event is not a JSON object: {error}")))?;
+    if root.is_true("check") {
+        let check = serde_json::from_str(payload.get());
+        return check.map(Event::Check).map_err(|error| NotRecognised(format!("the check cannot be read: {error}")));
+    }
+    if root.is_true("sweep") {
+        return Ok(Event::Sweep);
+    }
+    if root.get("requestContext").is_some() && root.get("rawPath").is_some() {
+        return Ok(web::deliveries(payload, settings));
+    }
+    if let Some(records) = root.get("Records") {
+        return batch::records(payload, records, settings);
+    }
+    if root.get("records").is_some() && root.string("eventSource").is_some_and(|source| source.to_ascii_lowercase().contains("kafka")) {
+        return batch::topic(&root);
+    }
+    let (text, sent_at) = envelope::event_bridge(&root).unwrap_or((payload.get().to_owned(), None));
+    Ok(Event::Deliveries(Source::Notice, vec![batch::notice(Unproven::signed_inside(text), sent_at)]))
+}
+
+/// What recognising needs of the settings.
+#[derive(Clone, Debug)]
+pub struct Doors {
+    /// Events of this queue are dead letters.
+    pub dead_letter_queue_arn: Option<String>,
+    /// The longest message that is taken over HTTP, in bytes.
+    pub most_message: usize,
+}

@@ -1,0 +1,171 @@
+//! Batches: records of SQS, SNS and Kafka.
+
+use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
+use chrono::{DateTime, Utc};
+use serde_json::value::RawValue;
+
+use super::{Content, Delivery, Door, Doors, Event, NotRecognised, Receipt, Redelivery, Terms, envelope, web};
+use crate::json::Object;
+use crate::outcome::{Outcome, Verdict};
+use crate::run::Aim;
+use crate::signature::{Claim, Unproven};
+
+/// Marks what this function put on the queue itself: in a message attribute, which no body can forge.
+pub const KIND: &str = "x-glint-kind";
+pub const KIND_HOOK: &str = "hook";
+pub const KIND_REPORT: &str = "report";
+
+/// Who called, by how it is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    Queue,
+    Topic,
+    Web,
+    Notice,
+}
+
+/// The invocation has to fail, so that its source brings the deliveries again.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct MustComeAgain(pub String);
+
+impl Source {
+    /// Answers: `verdicts` are in the order of the deliveries, each with the id that the source gave it.
+    pub fn answer(self, verdicts: &[(Option<String>, Verdict)]) -> Result<Box<RawValue>, MustComeAgain> {
+        match self {
+            Self::Queue => queue_answer(verdicts),
+            Self::Topic => topic_answer(verdicts),
+            Self::Web => Ok(web::answer(verdicts.first().map(|(_, verdict)| verdict))),
+            Self::Notice => notice_answer(verdicts),
+        }
+    }
+}
+
+/// Exactly the ids that must come again. One without an id could not be named, so it fails the batch: AWS would take an empty id so too.
+fn queue_answer(verdicts: &[(Option<String>, Verdict)]) -> Result<Box<RawValue>, MustComeAgain> {
+    let mut response = SqsBatchResponse::default();
+    for (id, _) in verdicts.iter().filter(|(_, verdict)| verdict.again()) {
+        let id = id.as_ref().filter(|id| !id.is_empty()).ok_or_else(|| MustComeAgain("a message without an id must come again".to_owned()))?;
+        let mut failure = BatchItemFailure::default();
+        failure.item_identifier.clone_from(id);
+        response.batch_item_failures.push(failure);
+    }
+    Ok(json(&response))
+}
+
+/// A topic brings the whole batch again. What nobody will ever be able to read or believe must not block its partition.
+fn topic_answer(verdicts: &[(Option<String>, Verdict)]) -> Result<Box<RawValue>, MustComeAgain> {
+    let passed_over = |verdict: &Verdict| matches!(verdict.outcome, Outcome::Unreadable { .. } | Outcome::Unproven(_));
+    let again = verdicts.iter().filter(|(_, verdict)| verdict.again() && !passed_over(verdict)).count();
+    if again > 0 {
+        return Err(MustComeAgain(format!("{again} of {} records must come again", verdicts.len())));
+    }
+    Ok(json(&serde_json::json!({})))
+}
+
+fn notice_answer(verdicts: &[(Option<String>, Verdict)]) -> Result<Box<RawValue>, MustComeAgain> {
+    if let Some((_, verdict)) = verdicts.iter().find(|(_, verdict)| verdict.again()) {
+        let run = verdict.run_id.as_ref().map(|id| format!("run `{id}`: ")).unwrap_or_default();
+        let reason = verdict.outcome.reason().map_or_else(|| verdict.outcome.name().to_owned(), |(reason, _)| reason);
+        return Err(MustComeAgain(run + &reason));
+    }
+    let mut bodies: Vec<_> = verdicts.iter().map(|(_, verdict)| verdict.body()).collect();
+    Ok(if bodies.len() == 1 { json(&bodies.remove(0)) } else { json(&bodies) })
+}
+
+pub(super) fn json(value: &impl serde::Serialize) -> Box<RawValue> {
+    serde_json::value::to_raw_value(value).unwrap_or_else(|_| RawValue::NULL.to_owned())
+}
+
+/// The deliveries of `Records`, which SQS and SNS share.
+pub fn records(payload: &RawValue, records: &RawValue, doors: &Doors) -> Result<Event, NotRecognised> {
+    let unreadable = |error: serde_json::Error| NotRecognised(format!("the event's `Records` cannot be read: {error}"));
+    let list: Vec<Object> = serde_json::from_str(records.get()).map_err(unreadable)?;
+    if list.first().is_some_and(|record| record.get("Sns").is_some()) {
+        let deliveries = list.iter().map(|record| notification(record)).collect();
+        return Ok(Event::Deliveries(Source::Notice, deliveries));
+    }
+    if !list.iter().all(|record| record.string("eventSource").is_some_and(|source| source == "aws:sqs")) {
+        return Err(NotRecognised("the event's `Records` are neither SQS's nor SNS's".to_owned()));
+    }
+    let event: SqsEvent = serde_json::from_str(payload.get()).map_err(unreadable)?;
+    Ok(Event::Deliveries(Source::Queue, event.records.into_iter().map(|message| queued(message, doors)).collect()))
+}
+
+fn queued(message: SqsMessage, doors: &Doors) -> Delivery {
+    let attribute = |name: &str| {
+        let found = message.message_attributes.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+        found.and_then(|(_, value)| value.string_value.as_deref())
+    };
+    let system = |name: &str| message.attributes.get(name).map(String::as_str);
+    let receives = system("ApproximateReceiveCount").and_then(|count| count.parse().ok());
+    let arn = message.event_source_arn.clone().unwrap_or_default();
+    let is_dead = doors.dead_letter_queue_arn.as_ref() == Some(&arn);
+    let terms = Terms {
+        id: message.message_id.clone(),
+        door: if is_dead { Door::DeadLetters } else { Door::Queue },
+        aim: web::aim(attribute("project"), |name| attribute(name).map(str::to_owned)),
+        redelivery: receives.map_or(Redelivery::Perhaps, |receives| Redelivery::Counted { receives }),
+        sent_at: system("SentTimestamp").and_then(|millis| DateTime::from_timestamp_millis(millis.parse().ok()?)),
+        receipt: message.receipt_handle.clone().map(|handle| Receipt { queue_arn: arn, handle }),
+    };
+    let claim = Claim::find(&attribute);
+    let kind = attribute(KIND).map(str::to_owned);
+    let content = match (message.body, kind.as_deref()) {
+        (Some(body), Some(KIND_HOOK)) => Content::QueuedHook(body),
+        (Some(body), Some(KIND_REPORT)) => Content::QueuedReport(body),
+        (Some(body), _) => envelope::opened(body, claim).map_or_else(unreadable, Content::Message),
+        (None, _) => unreadable("the message has no body".to_owned()),
+    };
+    Delivery { content, terms }
+}
+
+fn unreadable(why: String) -> Content {
+    Content::Unreadable { why, too_large: false }
+}
+
+fn notification(record: &Object) -> Delivery {
+    let sns = record.object("Sns").ok().flatten().unwrap_or_default();
+    let sent_at = sns.string("Timestamp").and_then(|at| DateTime::parse_from_rfc3339(&at).ok()).map(|at| at.to_utc());
+    let Some((message, claim)) = envelope::notification(&sns) else {
+        return Delivery { content: unreadable("the SNS record has no message".to_owned()), terms: notice_terms(sent_at) };
+    };
+    let unproven = if claim.is_some() { Unproven::new(message, claim) } else { Unproven::signed_inside(message) };
+    notice(unproven, sent_at)
+}
+
+/// A message that was simply handed to the function.
+pub fn notice(message: Unproven, sent_at: Option<DateTime<Utc>>) -> Delivery {
+    Delivery { content: Content::Message(message), terms: notice_terms(sent_at) }
+}
+
+fn notice_terms(sent_at: Option<DateTime<Utc>>) -> Terms {
+    Terms { id: None, door: Door::Notice, aim: Aim::default(), redelivery: Redelivery::Perhaps, sent_at, receipt: None }
+}
+
+/// The records of a Kafka event, whose `records` lists them by topic and partition.
+pub fn topic(root: &Object) -> Result<Event, NotRecognised> {
+    let unreadable = |error: serde_json::Error| NotRecognised(format!("the event's `records` cannot be read: {error}"));
+    let partitions = root.object("records").map_err(unreadable)?.unwrap_or_default();
+    let mut deliveries = Vec::new();
+    for (_, records) in partitions.iter() {
+        let records: Vec<Object> = serde_json::from_str(records.get()).map_err(unreadable)?;
+        deliveries.extend(records.iter().map(record));
+    }
+    Ok(Event::Deliveries(Source::Topic, deliveries))
+}
+
+fn record(record: &Object) -> Delivery {
+    let read = envelope::record(record);
+    let written_at = read.as_ref().ok().and_then(|(_, written_at)| *written_at);
+    let terms = Terms {
+        id: None,
+        door: Door::Topic,
+        aim: Aim::default(),
+        redelivery: written_at.map_or(Redelivery::Perhaps, |written_at| Redelivery::WhileYoung { written_at }),
+        sent_at: written_at,
+        receipt: None,
+    };
+    let content = read.map_or_else(unreadable, |(text, _)| Content::Message(Unproven::signed_inside(text)));
+    Delivery { content, terms }
+}

@@ -1,0 +1,130 @@
+//! Function URLs and HTTP APIs, both of payload format 2.0: Glint's webhooks and GitLab's hooks.
+
+use std::collections::HashMap;
+
+use aws_lambda_events::http::HeaderMap;
+use aws_lambda_events::lambda_function_urls::{LambdaFunctionUrlRequest, LambdaFunctionUrlResponse};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use secrecy::SecretString;
+use sha2::{Digest as _, Sha256};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::{Content, Delivery, Door, Doors, Event, Redelivery, Source, Terms, batch};
+use crate::outcome::{Reply, Verdict};
+use crate::run::Aim;
+use crate::signature::{Claim, HookProof, Unproven};
+
+/// Where GitLab's pipeline hooks arrive: no group of GitLab can be called `-`.
+const HOOK_PATH: &str = "/-/hooks/gitlab";
+/// Lambda's own limit for what it is invoked with.
+pub const MOST_HOOK: usize = 6 * 1024 * 1024;
+
+/// The one delivery of a request, or the answer to a request that has none.
+pub fn deliveries(payload: &RawValue, doors: &Doors) -> Event {
+    let Ok(request) = serde_json::from_str::<LambdaFunctionUrlRequest>(payload.get()) else {
+        return refused(400, "the request cannot be read", "send it through a function URL or an HTTP API with payload format 2.0");
+    };
+    if !request.request_context.http.method.as_deref().is_some_and(|method| method.eq_ignore_ascii_case("POST")) {
+        return refused(405, "only POST is answered here", "send the message with `POST`");
+    }
+    let path = request.raw_path.clone().unwrap_or_default();
+    let query = request.raw_query_string.clone().unwrap_or_default();
+    let header = |name: &str| header(&request.headers, name);
+    let is_hook = path.trim_end_matches('/') == HOOK_PATH;
+    let content = match body(&request, if is_hook { MOST_HOOK } else { doors.most_message }) {
+        Err(unreadable) => unreadable,
+        Ok(body) if is_hook => Content::Hook { body, proof: hook_proof(&request.headers) },
+        Ok(body) => Content::Message(Unproven::new(body, Claim::find(header))),
+    };
+    let project = path.trim_matches('/');
+    let parameter = |name: &str| url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
+    let terms = Terms {
+        id: content_id(&content, &request.headers),
+        door: Door::Web,
+        aim: if is_hook { Aim::default() } else { aim(Some(project).filter(|path| !path.is_empty()), parameter) },
+        redelivery: Redelivery::Never,
+        sent_at: None,
+        receipt: None,
+    };
+    Event::Deliveries(Source::Web, vec![Delivery { content, terms }])
+}
+
+/// Where a URL, or the message attributes that stand for one, say the pipeline should run.
+pub fn aim(project: Option<&str>, parameter: impl Fn(&str) -> Option<String>) -> Aim {
+    let flag = |name: &str| parameter(name).map(|value| matches!(value.to_ascii_lowercase().as_str(), "true" | "1" | ""));
+    Aim { project: project.map(str::to_owned), default_ref: parameter("ref"), omit_payload: flag("omitPayload"), omit_user_inputs: flag("omitUserInputs") }
+}
+
+/// What makes a hook itself: GitLab's `webhook-id`, which a resent hook keeps, else the SHA-256 of its body.
+fn content_id(content: &Content, headers: &HeaderMap) -> Option<String> {
+    let Content::Hook { body, .. } = content else { return None };
+    let fits = |id: &&str| (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
+    let digest = || Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect();
+    Some(header(headers, "webhook-id").filter(fits).map_or_else(digest, str::to_owned))
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next()?.to_str().ok()?;
+    // A repeated header leaves open which one is meant.
+    values.next().is_none().then_some(value)
+}
+
+fn hook_proof(headers: &HeaderMap) -> HookProof {
+    let text = |name: &str| header(headers, name).map(str::to_owned);
+    HookProof {
+        id: text("webhook-id"),
+        timestamp: text("webhook-timestamp"),
+        signature: text("webhook-signature"),
+        token: header(headers, "x-gitlab-token").map(SecretString::from),
+    }
+}
+
+fn body(request: &LambdaFunctionUrlRequest, most: usize) -> Result<String, Content> {
+    let unreadable = |why: &str| Content::Unreadable { why: why.to_owned(), too_large: false };
+    let too_large = || Content::Unreadable { why: format!("the body is longer than {most} bytes"), too_large: true };
+    let text = request.body.as_deref().unwrap_or_default();
+    if !request.is_base64_encoded {
+        return if text.len() > most { Err(too_large()) } else { Ok(text.to_owned()) };
+    }
+    if text.len() / 4 * 3 > most + 3 {
+        return Err(too_large());
+    }
+    let bytes = BASE64_STANDARD.decode(text).map_err(|_| unreadable("the body is not the base64 that it is said to be"))?;
+    if bytes.len() > most {
+        return Err(too_large());
+    }
+    String::from_utf8(bytes).map_err(|_| unreadable("the body is not UTF-8"))
+}
+
+fn refused(status: u16, reason: &str, hint: &str) -> Event {
+    let reply = Reply { status, retry_after: None, body: json!({ "outcome": "Refused", "reason": reason, "hint": hint }) };
+    Event::Answered(response(&reply))
+}
+
+/// The answer for the one delivery that a request holds.
+pub fn answer(verdict: Option<&Verdict>) -> Box<RawValue> {
+    let nothing = || Reply { status: 500, retry_after: None, body: Value::Null };
+    response(&verdict.map_or_else(nothing, Verdict::reply))
+}
+
+pub(crate) fn response(reply: &Reply) -> Box<RawValue> {
+    let mut headers = HashMap::from([("content-type", "application/json".to_owned())]);
+    if let Some(wait) = reply.retry_after {
+        headers.insert("retry-after", wait.as_secs().max(1).to_string());
+    }
+    if reply.status == 405 {
+        headers.insert("allow", "POST".to_owned());
+    }
+    let mut response = LambdaFunctionUrlResponse::default();
+    response.status_code = reply.status.into();
+    response.body = Some(reply.body.to_string());
+    for (name, value) in headers {
+        if let Ok(value) = value.parse() {
+            response.headers.insert(name, value);
+        }
+    }
+    batch::json(&response)
+}

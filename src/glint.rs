@@ -1,0 +1,210 @@
+//! Asks Glint how runs stand, and tells it what became of them.
+
+mod login;
+mod reading;
+
+pub use login::Bearer;
+
+use std::time::{Duration, SystemTime};
+
+use chrono::{DateTime, Utc};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use reqwest::{Method, Request, Url};
+use secrecy::ExposeSecret as _;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::http::{Answer, Http, NoAnswer};
+use crate::redact;
+use crate::retry::{Retry, asked_wait, retry};
+use crate::run::{Entity, RunId, Standing, Update};
+
+const LIMIT: Duration = Duration::from_secs(3);
+/// A run carries its inputs and the backend's response, which Glint caps at 1 MiB; a list carries many.
+const CAP: usize = 8 * 1024 * 1024;
+/// The most runs that Glint lists at once.
+const MOST_RUNS: usize = 1000;
+
+/// Glint's REST API, version 1.
+pub struct Glint {
+    http: Http,
+    base: String,
+    login: login::Login,
+}
+
+/// Why Glint was not told, or did not tell: each variant is another thing to do.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum GlintError {
+    /// Glint's own `not_found`: no such run, and there never will be.
+    #[error("Glint knows no such run")]
+    UnknownRun,
+    /// The bearer token is not accepted: log in again.
+    #[error("Glint does not accept the login")]
+    LoginExpired,
+    /// The client id or secret is not accepted.
+    #[error("Glint refuses the client's credentials")]
+    CredentialsRefused,
+    /// Glint read the request and will say the same again: its error code, and its words.
+    #[error("Glint refused: {words}")]
+    Refused { code: String, words: String },
+    /// Later it may work.
+    #[error("Glint does not answer: {why}")]
+    Unavailable { why: String, after: Option<Duration> },
+}
+
+impl Retry for GlintError {
+    fn after(&self) -> Option<Duration> {
+        match self {
+            Self::Unavailable { after, .. } => Some(after.unwrap_or_default()),
+            _ => None,
+        }
+    }
+
+    fn out_of_time() -> Self {
+        Self::Unavailable { why: "no time left".to_owned(), after: None }
+    }
+}
+
+/// What a PATCH did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Whether Glint's answer shows the label that was sent; `None` where it shows no run, or no label was sent.
+    pub label: Option<bool>,
+}
+
+impl Glint {
+    /// `base` is Glint's base URL with `/v1`, without a trailing slash.
+    pub fn new(http: Http, base: &str) -> Self {
+        Self { http, base: base.to_owned(), login: login::Login::default() }
+    }
+
+    /// How the run stands.
+    pub async fn run(&self, id: &RunId, bearer: &Bearer, by: Instant) -> Result<Standing, GlintError> {
+        retry(by, || async {
+            let answer = self.call(Method::GET, &format!("actions/runs/{id}?version=v2"), None, bearer).await?;
+            reading::run(&answer.body).ok_or_else(unreadable)
+        })
+        .await
+    }
+
+    /// The runs that carry `external_id`.
+    pub async fn runs_by_external_id(&self, external_id: &str, bearer: &Bearer, by: Instant) -> Result<Vec<Standing>, GlintError> {
+        self.list(&format!("actions/runs?external_run_id={external_id}&version=v2"), bearer, by).await
+    }
+
+    /// The runs in progress, as many as Glint lists at once.
+    pub async fn active_runs(&self, bearer: &Bearer, by: Instant) -> Result<Vec<Standing>, GlintError> {
+        self.list(&format!("actions/runs?active=true&limit={MOST_RUNS}&version=v2"), bearer, by).await
+    }
+
+    /// Changes the run. Writes the same values however often it is sent, so it is retried.
+    pub async fn update(&self, id: &RunId, update: &Update, bearer: &Bearer, by: Instant) -> Result<Kept, GlintError> {
+        let body = serde_json::to_value(update).unwrap_or_default();
+        let target = format!("actions/runs/{id}?version=v2");
+        let answer = retry(by, || self.call(Method::PATCH, &target, Some(&body), bearer)).await?;
+        let shown = reading::run(&answer.body);
+        let label = update.status_label.as_ref().and_then(|label| shown.map(|run| run.label.as_ref() == Some(label)));
+        Ok(Kept { label })
+    }
+
+    /// Adds a line to the run's log. Sent once: a repetition would show.
+    pub async fn log(&self, id: &RunId, message: &str, bearer: &Bearer, by: Instant) -> Result<(), GlintError> {
+        let body = json!({ "message": message });
+        let path = format!("actions/runs/{id}/logs");
+        tokio::time::timeout_at(by, self.call(Method::POST, &path, Some(&body), bearer)).await.unwrap_or_else(|_| Err(GlintError::out_of_time()))?;
+        Ok(())
+    }
+
+    /// Writes the entity, merging with what is there, on behalf of the run, which must be in progress.
+    pub async fn upsert(&self, entity: &Entity, run: &RunId, bearer: &Bearer, by: Instant) -> Result<(), GlintError> {
+        let properties: serde_json::Map<String, Value> = entity.properties.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
+        let body = json!({ "identifier": entity.identifier, "properties": properties });
+        let path = format!("blueprints/{}/entities?upsert=true&merge=true&run_id={run}", segment(&entity.blueprint));
+        retry(by, || self.call(Method::POST, &path, Some(&body), bearer)).await?;
+        Ok(())
+    }
+
+    /// Glint's clock, as its answers show it. Needs no login; an error says why Glint cannot be reached.
+    pub async fn clock(&self, by: Instant) -> Result<Option<SystemTime>, GlintError> {
+        let exchange = async {
+            let request = self.request(Method::GET, "", None)?;
+            self.http.send(request, CAP, LIMIT).await.map_err(no_answer)
+        };
+        let answer = tokio::time::timeout_at(by, exchange).await.unwrap_or_else(|_| Err(GlintError::out_of_time()))?;
+        Ok(date(&answer).map(Into::into))
+    }
+
+    async fn list(&self, path: &str, bearer: &Bearer, by: Instant) -> Result<Vec<Standing>, GlintError> {
+        retry(by, || async {
+            let answer = self.call(Method::GET, path, None, bearer).await?;
+            reading::runs(&answer.body).ok_or_else(unreadable)
+        })
+        .await
+    }
+
+    async fn call(&self, method: Method, path: &str, body: Option<&Value>, bearer: &Bearer) -> Result<Answer, GlintError> {
+        let mut request = self.request(method, path, body)?;
+        request.headers_mut().insert(AUTHORIZATION, bearer.header()?);
+        let answer = self.http.send(request, CAP, LIMIT).await.map_err(no_answer)?;
+        if (200..300).contains(&answer.status) { Ok(answer) } else { Err(refusal(&answer, bearer)) }
+    }
+
+    fn request(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Request, GlintError> {
+        let text = if path.is_empty() { self.base.clone() } else { format!("{}/{path}", self.base) };
+        let url = Url::parse(&text).map_err(|error| GlintError::Unavailable { why: error.to_string(), after: None })?;
+        let mut request = Request::new(method, url);
+        if let Some(body) = body {
+            request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            *request.body_mut() = Some(body.to_string().into());
+        }
+        Ok(request)
+    }
+}
+
+fn no_answer(failure: NoAnswer) -> GlintError {
+    match failure {
+        NoAnswer::NotSent(why) | NoAnswer::Lost(why) => GlintError::Unavailable { why, after: None },
+    }
+}
+
+fn unreadable() -> GlintError {
+    GlintError::Unavailable { why: "the answer cannot be read".to_owned(), after: None }
+}
+
+/// What an answer that is no success leaves to do.
+fn refusal(answer: &Answer, bearer: &Bearer) -> GlintError {
+    let (code, words) = reading::error(&answer.body);
+    match answer.status {
+        401 => GlintError::LoginExpired,
+        404 if code == "not_found" => GlintError::UnknownRun,
+        // 403 is Glint's word for an address that is not on the organisation's list, 404 without its JSON another server's.
+        400 | 405 | 413 | 415 | 422 => GlintError::Refused { words: redact::shown(&format!("{words} (status {})", answer.status), &[bearer.expose()]), code },
+        status => GlintError::Unavailable { why: format!("status {status}"), after: asked_wait(&answer.headers, date(answer).unwrap_or_default()).filter(|_| status == 429 || status == 503) },
+    }
+}
+
+/// What a login that was not granted leaves to do.
+fn refusal_of_login(answer: &Answer) -> GlintError {
+    match answer.status {
+        400 | 401 | 403 | 404 | 422 => GlintError::CredentialsRefused,
+        status => GlintError::Unavailable { why: format!("the login was answered with status {status}"), after: asked_wait(&answer.headers, date(answer).unwrap_or_default()) },
+    }
+}
+
+fn date(answer: &Answer) -> Option<DateTime<Utc>> {
+    let text = answer.headers.get(reqwest::header::DATE)?.to_str().ok()?;
+    Some(DateTime::parse_from_rfc2822(text).ok()?.to_utc())
+}
+
+/// A path's segment, everything but unreserved characters encoded.
+fn segment(text: &str) -> String {
+    text.bytes().map(|byte| if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}
+
+impl Bearer {
+    fn header(&self) -> Result<HeaderValue, GlintError> {
+        let mut value = HeaderValue::from_str(&format!("Bearer {}", self.expose().expose_secret())).map_err(|_| GlintError::LoginExpired)?;
+        value.set_sensitive(true);
+        Ok(value)
+    }
+}

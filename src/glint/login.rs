@@ -1,0 +1,102 @@
+//! One login for all, until shortly before it expires.
+
+use std::time::{Duration, SystemTime};
+
+use reqwest::Method;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::{Glint, GlintError, LIMIT, no_answer, refusal_of_login};
+use crate::credentials::Credentials;
+use crate::retry::retry;
+
+/// A login is given up this part of its life before its end.
+const MARGIN: u32 = 10;
+/// What is kept of Glint's answer at the most.
+const CAP: usize = 64 * 1024;
+
+/// Glint's bearer token.
+#[derive(Clone, Debug)]
+pub struct Bearer {
+    token: SecretString,
+    /// Counts logins, so that a refused one is forgotten once, by whoever notices first.
+    serial: u64,
+}
+
+impl Bearer {
+    pub(super) fn expose(&self) -> &SecretString {
+        &self.token
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Login {
+    current: tokio::sync::Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    session: Option<Session>,
+    serial: u64,
+}
+
+struct Session {
+    bearer: Bearer,
+    client_id: String,
+    client_secret: SecretString,
+    expires_at: SystemTime,
+}
+
+impl Glint {
+    /// The bearer token of `credentials`: the one there is, or that of a new login. Who asks meanwhile waits for the same one.
+    pub async fn bearer(&self, credentials: &Credentials, now: SystemTime, by: Instant) -> Result<Bearer, GlintError> {
+        let mut state = self.login.current.lock().await;
+        let is_valid = |session: &&Session| {
+            let same = session.client_id == credentials.client_id && session.client_secret.expose_secret() == credentials.client_secret.expose_secret();
+            same && now < session.expires_at
+        };
+        if let Some(session) = state.session.as_ref().filter(is_valid) {
+            return Ok(session.bearer.clone());
+        }
+        let (token, lifetime) = retry(by, || self.log_in(credentials)).await?;
+        state.serial += 1;
+        let bearer = Bearer { token, serial: state.serial };
+        state.session = Some(Session {
+            bearer: bearer.clone(),
+            client_id: credentials.client_id.clone(),
+            client_secret: credentials.client_secret.clone(),
+            expires_at: now + (lifetime - lifetime / MARGIN),
+        });
+        Ok(bearer)
+    }
+
+    /// Forgets `bearer`, which Glint refused, unless a newer one has taken its place.
+    pub async fn forget(&self, bearer: &Bearer) {
+        let mut state = self.login.current.lock().await;
+        if state.session.as_ref().is_some_and(|session| session.bearer.serial == bearer.serial) {
+            state.session = None;
+        }
+    }
+
+    async fn log_in(&self, credentials: &Credentials) -> Result<(SecretString, Duration), GlintError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Granted {
+            access_token: String,
+            #[serde(default)]
+            expires_in: Option<f64>,
+        }
+        let body = json!({ "clientId": credentials.client_id, "clientSecret": credentials.client_secret.expose_secret() });
+        let request = self.request(Method::POST, "auth/access_token", Some(&body))?;
+        let answer = self.http.send(request, CAP, LIMIT).await.map_err(no_answer)?;
+        if !(200..300).contains(&answer.status) {
+            return Err(refusal_of_login(&answer));
+        }
+        let granted: Granted = serde_json::from_slice(&answer.body).map_err(|_| super::unreadable())?;
+        // Glint's documentation names three hours; an answer without a number is trusted for a little while.
+        let lifetime = granted.expires_in.filter(|seconds| seconds.is_finite() && *seconds >= 0.0).unwrap_or(300.0);
+        Ok((SecretString::from(granted.access_token), Duration::from_secs_f64(lifetime.min(86_400.0))))
+    }
+}

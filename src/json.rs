@@ -1,0 +1,282 @@
+//! JSON as it was sent: members in their order, numbers in their digits, duplicates refused.
+//!
+//! `serde_json::Value` would reorder, reprint numbers and let the last of two equal keys win. A message that is signed, and that jobs
+//! read back byte for byte, can afford none of these.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// One level of a JSON object, its members in the order sent and their values unread.
+#[derive(Debug, Default)]
+pub struct Object<'a> {
+    members: Vec<(Cow<'a, str>, &'a RawValue)>,
+}
+
+impl<'a> Object<'a> {
+    /// Reads one level of `text`. An error for anything but an object, and for two members of one name.
+    pub fn parse(text: &'a str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(text)
+    }
+
+    /// The member `name`, unless it is absent or null.
+    pub fn get(&self, name: &str) -> Option<&'a RawValue> {
+        let (_, value) = self.members.iter().find(|(key, _)| key == name)?;
+        (value.get() != "null").then_some(*value)
+    }
+
+    /// The member `name` as an object: `None` where it is absent, null or something else.
+    pub fn object(&self, name: &str) -> Result<Option<Object<'a>>, serde_json::Error> {
+        match self.get(name) {
+            Some(value) if value.get().starts_with('{') => Object::parse(value.get()).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// The member `name` as a string: `None` where it is absent or something else.
+    pub fn string(&self, name: &str) -> Option<Cow<'a, str>> {
+        self.get(name).and_then(string)
+    }
+
+    /// Whether the member `name` is `true`, spelled as a boolean or, as newer Glints template it, as a string.
+    pub fn is_true(&self, name: &str) -> bool {
+        self.get(name).is_some_and(|value| matches!(value.get(), "true" | "\"true\""))
+    }
+
+    /// The members in the order sent.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
+        self.members.iter().map(|(key, value)| (key.as_ref(), *value))
+    }
+
+    /// Whether there are no members.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+
+        impl<'de> Visitor<'de> for Members {
+            type Value = Object<'de>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+                formatter.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members: Vec<(Cow<'de, str>, &'de RawValue)> = Vec::new();
+                let mut names = std::collections::HashSet::new();
+                while let Some(Key(key)) = map.next_key()? {
+                    if !names.insert(key.clone()) {
+                        return Err(A::Error::custom(format_args!("`{key}` is there twice")));
+                    }
+                    members.push((key, map.next_value()?));
+                }
+                Ok(Object { members })
+            }
+        }
+
+        deserializer.deserialize_map(Members)
+    }
+}
+
+/// A member's name, borrowed unless it is written with escapes. (`Cow`'s own `Deserialize` always copies.)
+struct Key<'a>(Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Key<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(serde::Deserialize)]
+        struct Borrowed<'a>(#[serde(borrow)] Cow<'a, str>);
+        Borrowed::deserialize(deserializer).map(|key| Key(key.0))
+    }
+}
+
+/// `value` as a string, its escapes resolved: `None` where it is something else.
+pub fn string(value: &RawValue) -> Option<Cow<'_, str>> {
+    serde_json::from_str::<Key>(value.get()).ok().map(|key| key.0)
+}
+
+/// `text` as a JSON string, quotes included.
+pub fn quote(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// `text` as a JSON string value.
+pub fn raw_string(text: &str) -> Box<RawValue> {
+    RawValue::from_string(quote(text)).unwrap_or_else(|_| RawValue::NULL.to_owned())
+}
+
+/// How many arrays and objects enclose the innermost value of `text`, counted without recursion.
+pub fn depth(text: &str) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'{' | b'[' => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b'"' => skip_string(&mut bytes),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+fn skip_string(bytes: &mut impl Iterator<Item = u8>) {
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'\\' => drop(bytes.next()),
+            b'"' => return,
+            _ => {}
+        }
+    }
+}
+
+/// How [`compact`] writes what is not ASCII.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NonAscii {
+    /// As UTF-8, as JavaScript's `JSON.stringify` does.
+    Kept,
+    /// As `\uXXXX`, as Python's `json.dumps` does.
+    Escaped,
+}
+
+/// `value` without white space, members in their order, numbers in their digits. Fails where an object names a member twice.
+pub fn compact(value: &RawValue, non_ascii: NonAscii) -> Result<String, serde_json::Error> {
+    let mut out = String::with_capacity(value.get().len());
+    write_compact(value, non_ascii, &mut out)?;
+    Ok(out)
+}
+
+fn write_compact(value: &RawValue, non_ascii: NonAscii, out: &mut String) -> Result<(), serde_json::Error> {
+    let text = value.get();
+    match text.as_bytes().first() {
+        Some(b'{') => {
+            out.push('{');
+            for (index, (key, member)) in Object::parse(text)?.iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                write_string(key, non_ascii, out);
+                out.push(':');
+                write_compact(member, non_ascii, out)?;
+            }
+            out.push('}');
+        }
+        Some(b'[') => {
+            out.push('[');
+            for (index, item) in serde_json::from_str::<Vec<&RawValue>>(text)?.into_iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                write_compact(item, non_ascii, out)?;
+            }
+            out.push(']');
+        }
+        Some(b'"') => write_string(&string(value).unwrap_or_default(), non_ascii, out),
+        _ => out.push_str(text),
+    }
+    Ok(())
+}
+
+fn write_string(text: &str, non_ascii: NonAscii, out: &mut String) {
+    let quoted = quote(text);
+    if non_ascii == NonAscii::Kept || quoted.is_ascii() {
+        out.push_str(&quoted);
+        return;
+    }
+    for character in quoted.chars() {
+        if character.is_ascii() {
+            out.push(character);
+        } else {
+            let mut units = [0; 2];
+            for unit in character.encode_utf16(&mut units) {
+                out.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+}
+
+/// The text of the object `text` without its top-level member `name`, every other byte as it was.
+///
+/// `None` where `text` is no object or has no such member.
+pub fn without_member(text: &str, name: &str) -> Option<String> {
+    let object = Object::parse(text).ok()?;
+    let index = object.members.iter().position(|(key, _)| key == name)?;
+    let end_of = |value: &RawValue| offset_in(text, value.get()) + value.get().len();
+    let (_, value) = &object.members[index];
+    let (from, to) = if index > 0 {
+        // From the end of the value before: the comma goes with the member.
+        (end_of(object.members[index - 1].1), end_of(value))
+    } else {
+        let brace = text.find('{')? + 1;
+        let rest = &text[end_of(value)..];
+        let comma = if object.members.len() > 1 { rest.find(',')? + 1 } else { 0 };
+        (brace, end_of(value) + comma)
+    };
+    Some([&text[..from], &text[to..]].concat())
+}
+
+/// The text of the object `text` with the value of its top-level member `name` replaced, every other byte as it was.
+pub fn with_member(text: &str, name: &str, value: &str) -> Option<String> {
+    let object = Object::parse(text).ok()?;
+    let old = object.members.iter().find(|(key, _)| key == name)?.1.get();
+    let from = offset_in(text, old);
+    Some([&text[..from], value, &text[from + old.len()..]].concat())
+}
+
+/// Where `part`, which borrows from `text`, starts in it.
+fn offset_in(text: &str, part: &str) -> usize {
+    part.as_ptr() as usize - text.as_ptr() as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(text: &str) -> &RawValue {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn a_member_named_twice_is_refused() {
+        let error = Object::parse(r#"{"a":1,"b":2,"\u0061":3}"#).unwrap_err();
+        assert!(error.to_string().contains("`a` is there twice"), "{error}");
+    }
+
+    #[test]
+    fn compact_keeps_order_and_digits() {
+        let text = "{ \"b\" : [ 1.0 , 1e-7, 12345678901234567890 ], \"a\" : \"\\u00e9 \\\" \" , \"n\":null}";
+        assert_eq!(compact(raw(text), NonAscii::Kept).unwrap(), r#"{"b":[1.0,1e-7,12345678901234567890],"a":"é \" ","n":null}"#);
+        assert_eq!(compact(raw("\"d\u{e9}\u{1F600}\""), NonAscii::Escaped).unwrap(), r#""d\u00e9\ud83d\ude00""#);
+    }
+
+    #[test]
+    fn a_member_is_cut_without_touching_its_neighbours() {
+        for (text, expected) in [
+            (r#"{"a": 1e-7, "headers": {"x": [1]}}"#, r#"{"a": 1e-7}"#),
+            (r#"{"headers":{},"a":1}"#, r#"{"a":1}"#),
+            (r#" { "headers" : 1 , "a":1}"#, r#" { "a":1}"#),
+            (r#"{"a":1,"headers":"}","b":2}"#, r#"{"a":1,"b":2}"#),
+            (r#"{"headers":{}}"#, "{}"),
+        ] {
+            let cut = without_member(text, "headers").unwrap();
+            assert_eq!(compact(raw(&cut), NonAscii::Kept).unwrap(), compact(raw(expected), NonAscii::Kept).unwrap(), "{text}");
+        }
+        assert_eq!(without_member(r#"{"a": 1e-7,"headers":{}}"#, "headers").unwrap(), r#"{"a": 1e-7}"#);
+        assert_eq!(without_member(r#"{"a":{"headers":1}}"#, "headers"), None);
+        assert_eq!(with_member(r#"{"a": [1] ,"b":2}"#, "a", "{}").unwrap(), r#"{"a": {} ,"b":2}"#);
+    }
+
+    #[test]
+    fn depth_ignores_brackets_in_strings() {
+        assert_eq!(depth(r#"{"a":[["{[\"["]]}"#), 3);
+        assert_eq!(depth("1"), 0);
+    }
+}

@@ -1,0 +1,133 @@
+//! Decides which trigger to send for a run, or refuses: pure, no clock, no IO.
+
+mod names;
+mod payload;
+mod secret_input;
+mod variables;
+
+use secrecy::SecretString;
+use serde_json::value::RawValue;
+
+use crate::pipeline::{Project, Ref};
+use crate::run::{Aim, Inputs, Request, Run};
+use variables::Values;
+
+/// GitLab.com's limit for the file variable `TRIGGER_PAYLOAD`, which holds the trigger's body.
+pub const MOST_PAYLOAD: usize = 1024 * 1024;
+/// The deepest JSON that GitLab's API reads.
+const DEEPEST: usize = 32;
+
+/// What the operator decided about triggers.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    pub inputs_as_inputs: bool,
+    /// Write `$` as `$$`: for GitLab versions that expand `$VAR` in what a trigger sends.
+    pub escape_dollar: bool,
+    /// Reserved names that user inputs may set all the same.
+    pub allow_variables: Vec<String>,
+}
+
+/// A trigger that may be sent.
+#[derive(Debug)]
+pub struct Plan {
+    pub project: Project,
+    pub git_ref: Ref,
+    pub values: Values,
+    /// JSON text of `port_payload`.
+    pub payload: String,
+}
+
+/// Why a run is not started: what is wrong, and what to change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    pub what: String,
+    pub hint: String,
+    /// The operator's fault, not the user's: it counts in its own metric.
+    pub operator: bool,
+}
+
+impl Refusal {
+    /// A fault of the action or of what its user entered.
+    pub fn new(what: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { what: what.into(), hint: hint.into(), operator: false }
+    }
+
+    /// A fault of the deployment.
+    pub fn of_operator(what: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { operator: true, ..Self::new(what, hint) }
+    }
+}
+
+/// Decides. `client_secret` is Glint's, with which secret inputs are encrypted.
+pub fn plan(run: &Run, aim: &Aim, policy: &Policy, client_secret: &SecretString) -> Result<Plan, Refusal> {
+    let request = run.request.as_ref().map_err(|fault| Refusal::new(format!("the message's `payload` cannot be read: {fault}"), "check the action's body template"))?;
+    let project = project(request, aim)?;
+    let git_ref = git_ref(request, aim)?;
+    let inputs = if request.pipeline_variables.is_empty() { &request.inputs } else { &request.pipeline_variables };
+    let values = if aim.omit_user_inputs.unwrap_or(request.omit_user_inputs) {
+        Values::none(policy)
+    } else {
+        Values::of(inputs, &request.secret_inputs, policy, client_secret)?
+    };
+    let payload = if aim.omit_payload.unwrap_or(request.omit_payload) { "{}".to_owned() } else { payload::written(&run.payload, policy.escape_dollar) };
+    Plan { project, git_ref, values, payload }.within_limits()
+}
+
+impl Plan {
+    /// The body of `POST /projects/:id/trigger/pipeline`, without the token, as members in order.
+    ///
+    /// Each is set by name from here: nothing in an event can add one or take one's place.
+    pub fn body(&self, run_id: &str, proof: &str) -> Vec<(&'static str, Box<RawValue>)> {
+        let glint = serde_json::json!({ "runId": run_id, "proof": proof });
+        let mut members = vec![("ref", raw(crate::json::quote(self.git_ref.as_str())))];
+        members.extend(self.values.member());
+        members.push(("port_payload", raw(self.payload.clone())));
+        members.push(("glint", raw(glint.to_string())));
+        members
+    }
+
+    fn within_limits(self) -> Result<Self, Refusal> {
+        const OMIT: &str = "set `omitPayload` in the action, or send less";
+        let size = self.payload.len() + self.values.size();
+        if size > MOST_PAYLOAD {
+            return Err(Refusal::new(format!("the payload has {size} bytes, more than the {MOST_PAYLOAD} that GitLab takes"), OMIT));
+        }
+        if crate::json::depth(&self.payload) >= DEEPEST {
+            return Err(Refusal::new(format!("the payload is nested deeper than the {DEEPEST} levels that GitLab takes"), OMIT));
+        }
+        Ok(self)
+    }
+}
+
+/// `text`, which is JSON by the way it was made.
+fn raw(text: String) -> Box<RawValue> {
+    RawValue::from_string(text).unwrap_or_else(|_| RawValue::NULL.to_owned())
+}
+
+/// What the message names goes before what its URL names: the URL is not signed.
+fn project(request: &Request, aim: &Aim) -> Result<Project, Refusal> {
+    const HINT: &str = "set `groupName` and `projectName` of the action's `invocationMethod` to the project's path in GitLab";
+    let (group, name) = (request.group.as_deref().unwrap_or(""), request.project.as_deref().unwrap_or(""));
+    if let Some(path) = aim.project.as_deref().filter(|_| group.is_empty() && name.is_empty()) {
+        let parsed = Project::by_id(path).ok_or(()).or_else(|()| Project::parse_path(path));
+        return parsed.map_err(|fault| Refusal::new(format!("the URL's path names no GitLab project: {fault}"), "end the action's URL in `/<group>/<project>`"));
+    }
+    if let Some(project) = Project::by_id(name).filter(|_| group.is_empty()) {
+        return Ok(project);
+    }
+    Project::parse(group, name).map_err(|fault| Refusal::new(format!("the action names no GitLab project: {fault}"), HINT))
+}
+
+fn git_ref(request: &Request, aim: &Aim) -> Result<Ref, Refusal> {
+    let wanted = input_text(&request.inputs, "ref").map(|text| ("user input `ref`", text));
+    let of_action = || request.default_ref.clone().map(|text| ("action's `defaultRef`", text));
+    let of_url = || aim.default_ref.clone().filter(|text| !text.is_empty()).map(|text| ("URL's `ref`", text));
+    let (field, text) = wanted.or_else(of_action).or_else(of_url).unwrap_or(("default", "main".to_owned()));
+    Ref::parse(&text).map_err(|fault| Refusal::new(format!("the {field} is no git ref: {fault}"), "give the name of a branch or tag of the project"))
+}
+
+/// The input `name`, if it is a string with something in it.
+fn input_text(inputs: &Inputs, name: &str) -> Option<String> {
+    let (_, value) = inputs.iter().find(|(key, _)| key == name)?;
+    crate::json::string(value).map(|text| text.into_owned()).filter(|text| !text.is_empty())
+}

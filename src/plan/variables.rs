@@ -1,0 +1,121 @@
+//! User inputs as a pipeline's variables, or as its inputs.
+
+use secrecy::SecretString;
+use serde_json::value::RawValue;
+use zeroize::Zeroizing;
+
+use super::{Policy, Refusal, names, raw, secret_input};
+use crate::json::{self, NonAscii};
+use crate::run::Inputs;
+
+/// GitLab.com's limits for variables.
+const LONGEST_VALUE: usize = 120 * 1024;
+const MOST: usize = 1200;
+
+/// What the pipeline is given of the user's inputs. Decrypted secrets lie in it: no `Debug` of the values, and they are wiped on drop.
+pub enum Values {
+    /// `variables`: names and strings.
+    Variables(Vec<(String, Zeroizing<String>)>),
+    /// `inputs`: names and JSON.
+    Inputs(Vec<(String, Zeroizing<String>)>),
+}
+
+impl std::fmt::Debug for Values {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
+        formatter.debug_list().entries(self.pairs().iter().map(|(name, _)| name)).finish()
+    }
+}
+
+impl Values {
+    /// Nothing at all, in the kind that `policy` asks for.
+    pub fn none(policy: &Policy) -> Self {
+        if policy.inputs_as_inputs { Self::Inputs(Vec::new()) } else { Self::Variables(Vec::new()) }
+    }
+
+    /// Turns `inputs` into what GitLab takes, `secrets` of them decrypted.
+    pub fn of(inputs: &Inputs, secrets: &[String], policy: &Policy, client_secret: &SecretString) -> Result<Self, Refusal> {
+        if inputs.len() > MOST {
+            return Err(Refusal::new(format!("there are {} user inputs, more than the {MOST} variables that GitLab takes", inputs.len()), "set `omitUserInputs` in the action, or send fewer"));
+        }
+        let mut values = Vec::with_capacity(inputs.len());
+        for (name, value) in inputs {
+            // `ref` chose the branch; as an input it would have to be declared by the pipeline.
+            if policy.inputs_as_inputs && name == "ref" {
+                continue;
+            }
+            if !policy.inputs_as_inputs {
+                names::check(name, &policy.allow_variables)?;
+            }
+            let plain = if secrets.contains(name) { Some(opened(name, value, client_secret)?) } else { None };
+            let text = if policy.inputs_as_inputs { typed(name, value, plain, policy)? } else { spelled(name, value, plain, policy)? };
+            if text.len() > LONGEST_VALUE {
+                return Err(Refusal::new(format!("the user input `{name}` has {} bytes, more than the {LONGEST_VALUE} that GitLab takes", text.len()), "send less, or pass a link to it"));
+            }
+            values.push((name.clone(), text));
+        }
+        Ok(if policy.inputs_as_inputs { Self::Inputs(values) } else { Self::Variables(values) })
+    }
+
+    /// The body's member: always an object, since GitLab refuses `"variables": null`; no `inputs` at all where there are none.
+    pub fn member(&self) -> Option<(&'static str, Box<RawValue>)> {
+        let object = |value: fn(&str) -> String| {
+            let pairs: Vec<Zeroizing<String>> = self.pairs().iter().map(|(name, text)| Zeroizing::new(format!("{}:{}", json::quote(name), value(text)))).collect();
+            let texts: Vec<&str> = pairs.iter().map(|pair| pair.as_str()).collect();
+            raw(format!("{{{}}}", texts.join(",")))
+        };
+        match self {
+            Self::Variables(_) => Some(("variables", object(json::quote))),
+            Self::Inputs(values) if values.is_empty() => None,
+            Self::Inputs(_) => Some(("inputs", object(str::to_owned))),
+        }
+    }
+
+    /// How many bytes the member takes, about.
+    pub fn size(&self) -> usize {
+        self.pairs().iter().map(|(name, text)| name.len() + text.len() + 6).sum()
+    }
+
+    fn pairs(&self) -> &[(String, Zeroizing<String>)] {
+        match self {
+            Self::Variables(values) | Self::Inputs(values) => values,
+        }
+    }
+}
+
+fn opened(name: &str, value: &RawValue, client_secret: &SecretString) -> Result<Zeroizing<String>, Refusal> {
+    json::string(value).and_then(|sealed| secret_input::open(&sealed, client_secret)).ok_or_else(|| {
+        Refusal::new(
+            format!("the secret input `{name}` cannot be decrypted"),
+            "the client secret that Glint encrypts with must be the one in the function's Glint secret, and the input's encryption `aes256-gcm`",
+        )
+    })
+}
+
+/// The value as the agent's `tostring` spells it: strings as they are, numbers in the digits sent, the rest as compact JSON.
+fn spelled(name: &str, value: &RawValue, plain: Option<Zeroizing<String>>, policy: &Policy) -> Result<Zeroizing<String>, Refusal> {
+    let text = match plain {
+        Some(plain) => plain,
+        None => Zeroizing::new(match json::string(value) {
+            Some(text) => text.into_owned(),
+            None => compact(name, value)?,
+        }),
+    };
+    if text.contains('\0') {
+        return Err(Refusal::new(format!("the user input `{name}` holds a NUL character, which no variable can"), "take it out"));
+    }
+    Ok(if policy.escape_dollar { Zeroizing::new(text.replace('$', "$$")) } else { text })
+}
+
+/// The value as JSON of its own type. A secret of an object type decrypts to JSON, any other to a string.
+fn typed(name: &str, value: &RawValue, plain: Option<Zeroizing<String>>, policy: &Policy) -> Result<Zeroizing<String>, Refusal> {
+    let text = match plain {
+        Some(plain) if plain.starts_with(['{', '[']) && serde_json::from_str::<&RawValue>(&plain).is_ok() => plain,
+        Some(plain) => Zeroizing::new(json::quote(&plain)),
+        None => Zeroizing::new(compact(name, value)?),
+    };
+    Ok(Zeroizing::new(super::payload::written(&text, policy.escape_dollar)))
+}
+
+fn compact(name: &str, value: &RawValue) -> Result<String, Refusal> {
+    json::compact(value, NonAscii::Kept).map_err(|error| Refusal::new(format!("the user input `{name}` cannot be read: {error}"), "send each member once"))
+}

@@ -1,0 +1,142 @@
+//! Glint's own signature: `v1,` and the base64 of an HMAC-SHA256 with the client secret over `<timestamp>.<body>`.
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::{Forged, WINDOW_SECONDS, any_matches, mac};
+use crate::json::{self, NonAscii, Object};
+
+/// What a sender claims of a body.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// The timestamp as text: it is signed as it stands.
+    pub timestamp: String,
+    pub signature: String,
+}
+
+/// A body whose origin is not known yet.
+pub struct Unproven {
+    text: String,
+    claim: Option<Claim>,
+    signed_inside: bool,
+}
+
+impl Unproven {
+    /// A body with the signature that came beside it.
+    pub fn new(text: String, claim: Option<Claim>) -> Self {
+        Self { text, claim, signed_inside: false }
+    }
+
+    /// A message of Glint's Kafka topic, which carries its signature in its own `headers`.
+    pub fn signed_inside(text: String) -> Self {
+        let claim = inner_claim(&text);
+        Self { text, claim, signed_inside: true }
+    }
+
+    /// Whether there is a signature to hold it to.
+    pub fn is_signed(&self) -> bool {
+        self.claim.is_some()
+    }
+
+    /// The signature that came beside the body, and has to go with it where it is handed on.
+    pub fn claim_beside(&self) -> Option<&Claim> {
+        self.claim.as_ref().filter(|_| !self.signed_inside)
+    }
+
+    /// Whether it is news of an entity, which Glint does not sign and nothing here acts on.
+    pub fn announces_change(&self) -> bool {
+        crate::message::announces_change(&self.text)
+    }
+
+    /// The text on the word of the source alone: IAM decided who may send it.
+    pub fn trust_source(self) -> String {
+        self.text
+    }
+
+    /// The text, if one of the client's `secrets` signed it. With `now`, only within [`WINDOW_SECONDS`] of it.
+    pub fn prove(&self, secrets: &[SecretString], now: Option<DateTime<Utc>>) -> Result<String, Forged> {
+        let claim = self.claim.as_ref().ok_or(Forged::Missing)?;
+        let seconds = seconds_of(&claim.timestamp).ok_or(Forged::Timestamp)?;
+        if now.is_some_and(|now| (now.timestamp() - seconds).abs() > WINDOW_SECONDS) {
+            return Err(Forged::Expired);
+        }
+        let is_signed = |text: &str| {
+            secrets.iter().any(|secret| {
+                let parts = [claim.timestamp.as_bytes(), b".", text.as_bytes()];
+                any_matches(&claim.signature, &mac(secret.expose_secret().as_bytes(), &parts))
+            })
+        };
+        let proven = if self.signed_inside { signed_texts_of_a_record(&self.text).iter().any(|text| is_signed(text)) } else { is_signed(&self.text) };
+        if proven || self.reserialised().is_some_and(|text| is_signed(&text)) { Ok(self.text.clone()) } else { Err(Forged::Mismatch) }
+    }
+
+    /// The compact form that an agent in between signs, while it sends another: Python's, with what is not ASCII escaped.
+    fn reserialised(&self) -> Option<String> {
+        const DEPTH: usize = 64;
+        if self.signed_inside || json::depth(&self.text) > DEPTH {
+            return None;
+        }
+        json::compact(serde_json::from_str(&self.text).ok()?, NonAscii::Escaped).ok()
+    }
+}
+
+impl fmt::Debug for Unproven {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        write!(formatter, "Unproven({} bytes)", self.text.len())
+    }
+}
+
+impl fmt::Debug for Claim {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        write!(formatter, "Claim({})", self.timestamp)
+    }
+}
+
+/// Seconds since the epoch: Glint documents seconds, some of its samples send milliseconds.
+fn seconds_of(timestamp: &str) -> Option<i64> {
+    const NO_SECONDS: i64 = 100_000_000_000;
+    let number: i64 = timestamp.parse().ok().filter(|number| *number >= 0)?;
+    Some(if number > NO_SECONDS { number / 1000 } else { number })
+}
+
+/// The names under which the signature and its time travel, in `headers` of a message and in message attributes.
+const NAMES: [(&str, &str); 2] = [("x-glint-signature", "x-glint-timestamp"), ("x-port-signature", "x-port-timestamp")];
+
+impl Claim {
+    /// The first family of headers of which there is a signature, each header found by its lower-case name.
+    pub fn find<'a>(header: impl Fn(&str) -> Option<&'a str>) -> Option<Self> {
+        NAMES.iter().find_map(|(signature, timestamp)| {
+            let signature = header(signature)?.to_owned();
+            Some(Self { signature, timestamp: header(timestamp).unwrap_or_default().to_owned() })
+        })
+    }
+}
+
+fn inner_claim(text: &str) -> Option<Claim> {
+    let headers = Object::parse(text).ok()?.object("headers").ok()??;
+    // The time may be a number: its digits are what was signed.
+    let values: Vec<(String, String)> = headers
+        .iter()
+        .map(|(name, value)| (name.to_ascii_lowercase(), json::string(value).map_or_else(|| value.get().to_owned(), |text| text.into_owned())))
+        .collect();
+    Claim::find(|name| values.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str()))
+}
+
+/// The texts that Glint may have signed of a Kafka message: without `headers` for GITLAB actions, with the two of the signature taken out
+/// of them for all others; the bytes as they came first, then JavaScript's compact form of them.
+fn signed_texts_of_a_record(text: &str) -> Vec<String> {
+    let cut = json::without_member(text, "headers");
+    let emptied = without_signature(text);
+    let raw: Vec<String> = [cut, emptied].into_iter().flatten().collect();
+    let compact = raw.iter().filter_map(|text| json::compact(serde_json::from_str(text).ok()?, NonAscii::Kept).ok()).collect::<Vec<_>>();
+    raw.into_iter().chain(compact).collect()
+}
+
+fn without_signature(text: &str) -> Option<String> {
+    let headers = Object::parse(text).ok()?.object("headers").ok()??;
+    let is_signature = |name: &str| NAMES.iter().any(|(signature, timestamp)| name.eq_ignore_ascii_case(signature) || name.eq_ignore_ascii_case(timestamp));
+    let rest: Vec<String> = headers.iter().filter(|(name, _)| !is_signature(name)).map(|(name, value)| format!("{}:{}", json::quote(name), value.get())).collect();
+    json::with_member(text, "headers", &format!("{{{}}}", rest.join(",")))
+}

@@ -1,0 +1,57 @@
+//! GitLab's proof of a hook: a Standard Webhooks signature (GitLab 19.0 and later), or the plain `X-Gitlab-Token`.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use chrono::{DateTime, Utc};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::{Forged, WINDOW_SECONDS, any_matches, mac};
+
+/// What a hook must prove, as far as it is set.
+#[derive(Clone, Debug)]
+pub struct HookKeys {
+    /// `whsec_` and the base64 of the key.
+    pub signing_token: Option<SecretString>,
+    /// The plain secret token.
+    pub token: Option<SecretString>,
+}
+
+/// What a hook brought along as proof.
+#[derive(Clone, Default)]
+pub struct HookProof {
+    pub id: Option<String>,
+    pub timestamp: Option<String>,
+    pub signature: Option<String>,
+    pub token: Option<SecretString>,
+}
+
+impl HookProof {
+    /// Whether one of the keys vouches for `body` at `now`. A signature, where one came and a signing token is set, decides alone.
+    pub fn holds(&self, body: &str, keys: &HookKeys, now: DateTime<Utc>) -> Result<(), Forged> {
+        match (&keys.signing_token, &self.signature, &keys.token, &self.token) {
+            (Some(key), Some(signature), _, _) => self.signature_holds(body, key, signature, now),
+            (_, _, Some(expected), Some(given)) => tokens_match(expected, given),
+            _ => Err(Forged::Missing),
+        }
+    }
+
+    fn signature_holds(&self, body: &str, key: &SecretString, signature: &str, now: DateTime<Utc>) -> Result<(), Forged> {
+        let (Some(id), Some(timestamp)) = (&self.id, &self.timestamp) else { return Err(Forged::Timestamp) };
+        let seconds: i64 = timestamp.parse().map_err(|_| Forged::Timestamp)?;
+        if (now.timestamp().saturating_sub(seconds)).saturating_abs() > WINDOW_SECONDS {
+            return Err(Forged::Expired);
+        }
+        let text = key.expose_secret();
+        let key = BASE64_STANDARD.decode(text.strip_prefix("whsec_").unwrap_or(text)).map_err(|_| Forged::Mismatch)?;
+        let parts = [id.as_bytes(), b".", timestamp.as_bytes(), b".", body.as_bytes()];
+        if any_matches(signature, &mac(&key, &parts)) { Ok(()) } else { Err(Forged::Mismatch) }
+    }
+}
+
+/// Compares in constant time, length included: what is compared are the MACs of both.
+fn tokens_match(expected: &SecretString, given: &SecretString) -> Result<(), Forged> {
+    use hmac::Mac as _;
+    let code = |token: &SecretString| mac(b"hook token", &[token.expose_secret().as_bytes()]);
+    let given = code(given).finalize().into_bytes();
+    code(expected).verify_slice(&given).map_err(|_| Forged::Mismatch)
+}

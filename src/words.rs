@@ -1,0 +1,75 @@
+//! Every sentence that people read in Glint. What operators read in the log is said where it happens.
+
+use crate::pipeline::{FailedJob, Phase, Pipeline, Progress};
+use crate::plan::Refusal;
+
+/// The label while the trigger is being sent: a claim, which another receive of the run finds.
+pub const TRIGGERING: &str = "Triggering GitLab pipeline";
+/// The label when the answer to the trigger was lost: a claim too.
+pub const WAITING_TO_CONFIRM: &str = "Waiting for GitLab to confirm";
+/// The label when nothing was created and the run comes again: no claim.
+pub const WAITING_TO_RETRY: &str = "Waiting to retry";
+/// The label from the pipeline's creation until its first hook.
+pub const CREATED: &str = "GitLab pipeline created";
+/// The label of a run that never became a pipeline.
+pub const NOT_STARTED: &str = "Not started";
+/// The label of a run whose pipeline may or may not exist.
+pub const NOT_CONFIRMED: &str = "Not confirmed by GitLab";
+
+/// Whether `label` says that a trigger may have been sent.
+pub fn is_claim(label: &str) -> bool {
+    label == TRIGGERING || label == WAITING_TO_CONFIRM
+}
+
+/// Whether `label` is one that a run bears before its trigger was sent.
+pub fn is_open(label: &str) -> bool {
+    label.is_empty() || label == WAITING_TO_RETRY
+}
+
+pub fn created(pipeline: &Pipeline) -> String {
+    format!("GitLab pipeline created: {}", pipeline.url)
+}
+
+pub fn refused(refusal: &Refusal) -> String {
+    format!("No pipeline was started: {}\nhint: {}", refusal.what, refusal.hint)
+}
+
+pub fn rejected(words: &str) -> String {
+    format!("GitLab did not start the pipeline: {words}")
+}
+
+/// At the last receive of a run that never could start.
+pub fn never_started(reason: &str) -> String {
+    format!("No pipeline was started, and there will be no further try: {reason}\nhint: run the action again once this is over")
+}
+
+/// At the last receive of a run whose trigger was sent and never answered.
+pub fn not_confirmed(project_url: &str) -> String {
+    format!("GitLab did not confirm the pipeline; look at {project_url}/-/pipelines before running it again")
+}
+
+/// The label of a run whose pipeline is in `phase`.
+pub fn label(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Pending => "GitLab pipeline pending",
+        Phase::Running => "GitLab pipeline running",
+        Phase::Success => "GitLab pipeline succeeded",
+        Phase::Failed => "GitLab pipeline failed",
+        Phase::Canceled => "GitLab pipeline canceled",
+        Phase::Skipped => "GitLab pipeline skipped",
+    }
+}
+
+/// The log line at the pipeline's end, with each failed job on a line of its own.
+pub fn finished(progress: &Progress) -> String {
+    let mut text = format!("{}: {}", label(progress.phase), progress.pipeline.url);
+    for job in &progress.failed_jobs {
+        text.push_str(&format!("\n{}", failed_job(job)));
+    }
+    text
+}
+
+fn failed_job(job: &FailedJob) -> String {
+    let reason = job.reason.as_deref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+    format!("job `{}` of stage `{}` failed{reason}: {}", job.name, job.stage, job.url)
+}

@@ -1,0 +1,4 @@
+#[path = "../sandbox/mod.rs"]
+mod sandbox;
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,0 +1,67 @@
+"""cargo-lambda from this checkout: a zip for each architecture, and the function under `watch`, invoked with a file."""
+
+import json
+import os
+import pathlib
+import subprocess
+import zipfile
+
+import events
+from checks import topic
+from processes import PARTS, Child, free_port, log_directory
+from sandbox import Sandbox
+
+CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
+NAME = "glint-gitlab-trigger"
+# `--target-dir` is broken in cargo-lambda 1.9.2. Apart from cargo's own directory: another linker would undo its work.
+ENV = {**os.environ, "CARGO_TARGET_DIR": str(PARTS / "cargo")}
+# The `e_machine` field of an ELF header.
+ELF_MACHINES = {"arm64": 183, "x86-64": 62}
+# A cold start reads the whole zip: growth past this is to be noticed.
+LARGEST_ZIP = 5_000_000
+
+
+def build(check, architecture, flags):
+    output = log_directory() / f"build-{architecture}.log"
+    zips = PARTS / "zips" / architecture
+    command = ["cargo", "lambda", "build", "--release", *flags, "--output-format", "zip", "--lambda-dir", str(zips)]
+    with open(output, "w") as log:
+        done = subprocess.run(command, cwd=CHECKOUT, env=ENV, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    found = zips / NAME / "bootstrap.zip"
+    built = done.returncode == 0 and found.exists()
+    size = found.stat().st_size if built else 0
+    sentence = f"`cargo lambda build` makes a zip for {architecture}: {size:,} bytes"
+    if check.that(sentence, built and size < LARGEST_ZIP, output.read_text()[-3000:]):
+        program = zipfile.ZipFile(found).read("bootstrap")
+        machine = int.from_bytes(program[18:20], "little")
+        check.equal(f"its bootstrap is a program for {architecture}", machine, ELF_MACHINES[architecture])
+
+
+def watch(check, stack, sandbox):
+    event = events.load("direct")
+    run_id = events.run_ids(event)[0]
+    port = str(free_port())
+    address = ["-A", "127.0.0.1", "-P", port]
+    # `--ignore-changes`: a file that anything writes into the checkout would start the build again.
+    command = ["cargo", "lambda", "watch", "--ignore-changes", "--wait", *address]
+    Child(stack, "watch", command, env={**ENV, **sandbox.env(aws=True)}, cwd=CHECKOUT).line(lambda line: port in line)
+    invoke = ["cargo", "lambda", "invoke", *address, NAME, "--data-file", "events/direct.json"]
+    done = subprocess.run(
+        invoke, cwd=CHECKOUT, env=ENV, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=900
+    )
+    seen = done.stdout + done.stderr
+    if not check.that("`cargo lambda invoke --data-file events/direct.json` is answered", done.returncode == 0, seen):
+        return
+    run = sandbox.run(run_id)
+    check.that(
+        "and its run is linked to the pipeline that it started",
+        run["link"] and len(sandbox.pipelines_of(run_id)) == 1,
+        run,
+    )
+    check.that("and the answer is JSON", isinstance(json.loads(done.stdout), dict), done.stdout)
+
+
+with topic("the topic `build` runs to its end") as (check, stack):
+    build(check, "arm64", ["--arm64"])
+    build(check, "x86-64", ["--x86-64"])
+    watch(check, stack, Sandbox(stack))

@@ -1,0 +1,65 @@
+"""A secret rotated in Secrets Manager while the function is warm heals inside one invocation."""
+
+import events
+from checks import topic
+from poller import to_come_again
+from world import CREDENTIALS, TOKENS, World
+
+PROJECT = "acme/backend/billing"
+ROTATED_TOKEN = "glptt-" + "5" * 40
+ROTATED_SECRET = "rotated-client-secret-0123456789abcdef"
+
+
+def starts(check, world, function, run_id, sentence):
+    """One invocation, one message: the run must be linked after it."""
+    event = {"Records": [events.message(run_id)]}
+    world.sandbox.new_run(run_id)
+    reply = function.invoke(event)
+    check.equal(f"{sentence}: the message is done after one invocation", to_come_again(event, reply), set())
+    pipelines, run = world.sandbox.pipelines_of(run_id), world.sandbox.run(run_id)
+    linked = len(pipelines) == 1 and run["link"] == [pipelines[0]["web_url"]]
+    check.that(f"{sentence}: and its run is linked to its one pipeline", linked, run)
+
+
+def reads(world, name):
+    return sum(
+        1 for action, call in world.cloud.calls() if action.endswith("GetSecretValue") and call["SecretId"] == name
+    )
+
+
+def rotate_token(check, world, function):
+    tokens = dict(world.sandbox.secrets[TOKENS])
+    world.sandbox.rotate_token(PROJECT, ROTATED_TOKEN)
+    world.cloud.put_secret(TOKENS, {**tokens, PROJECT: ROTATED_TOKEN})
+    before = reads(world, TOKENS)
+    starts(check, world, function, "r_Rr02rOtAtEd000", "a rotated trigger token")
+    check.equal("a rotated trigger token: with one forced read of the secret", reads(world, TOKENS) - before, 1)
+
+
+def webhook(check, world, function, run_id, secret, sentence):
+    """A webhook that is signed with `secret` starts its run."""
+    event = events.load("webhook")
+    body = events.raw_body(event).replace(events.run_ids(event)[0].encode(), run_id.encode())
+    world.sandbox.new_run(run_id)
+    reply = function.invoke(events.signed(event, secret, body))
+    check.equal(f"{sentence}: a webhook signed with it is answered 200", reply.value["statusCode"], 200)
+    check.equal(f"{sentence}: and starts one pipeline", len(world.sandbox.pipelines_of(run_id)), 1)
+
+
+def rotate_client_secret(check, world, function):
+    """Glint signs with the new secret at once; what it signed before may still be on its way."""
+    world.cloud.put_secret(CREDENTIALS, {**world.sandbox.secrets[CREDENTIALS], "clientSecret": ROTATED_SECRET})
+    webhook(check, world, function, "r_Rr04nEwSeCrEt0", ROTATED_SECRET, "the new client secret")
+    webhook(check, world, function, "r_Rr05oLdSeCrEt0", world.client_secret, "the previous client secret")
+
+
+with topic("the topic `rotation` runs to its end") as (check, stack):
+    world = World(stack)
+    function = world.function()
+    starts(check, world, function, "r_Rr01wArM000000", "a warm function")
+    rotate_token(check, world, function)
+    webhook(check, world, function, "r_Rr03bEfOrE0000", world.client_secret, "the first client secret")
+    rotate_client_secret(check, world, function)
+    world.silent(check, function)
+    text = function.log.read_text()
+    check.that("nor are the rotated ones", ROTATED_TOKEN not in text and ROTATED_SECRET not in text)
