@@ -94,7 +94,11 @@ impl App {
     }
 
     /// Handles one event. An error makes its source bring it again.
-    pub async fn handle(self: &Arc<Self>, payload: &RawValue, invocation: Invocation) -> Result<Box<RawValue>, Failure> {
+    pub async fn handle(
+        self: &Arc<Self>,
+        payload: &RawValue,
+        invocation: Invocation,
+    ) -> Result<Box<RawValue>, Failure> {
         let now = (self.clock)();
         self.http.thaw(now);
         let left = invocation.deadline.duration_since(now).unwrap_or_default();

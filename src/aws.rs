@@ -78,7 +78,8 @@ impl HttpConnector for Connector {
                 NoAnswer::NotSent(why) => ConnectorError::io(why.into()),
                 NoAnswer::Lost(why) => ConnectorError::timeout(why.into()),
             })?;
-            let status = StatusCode::try_from(answer.status).map_err(|error| ConnectorError::other(error.into(), None))?;
+            let status =
+                StatusCode::try_from(answer.status).map_err(|error| ConnectorError::other(error.into(), None))?;
             let mut response = HttpResponse::new(status, SdkBody::from(answer.body));
             for (name, value) in &answer.headers {
                 if let Ok(value) = value.to_str() {

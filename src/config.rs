@@ -105,7 +105,9 @@ impl Config {
             gitlab_url: read.base_url("GITLAB_URL", "https://gitlab.com"),
             glint_url: read.base_url("GLINT_API_URL", "https://api.useglint.io") + "/v1",
             glint_secret_id: read.text("GLINT_SECRET_ID").unwrap_or_else(|| "glint/credentials".to_owned()),
-            tokens_secret_id: read.text("GITLAB_TOKENS_SECRET_ID").unwrap_or_else(|| "glint/gitlab-trigger-tokens".to_owned()),
+            tokens_secret_id: read
+                .text("GITLAB_TOKENS_SECRET_ID")
+                .unwrap_or_else(|| "glint/gitlab-trigger-tokens".to_owned()),
             hook_secret_id: read.text("GITLAB_HOOK_SECRET_ID"),
             read_secret_id: read.text("GITLAB_READ_SECRET_ID"),
             runs_queue_url: read.queue_url("RUNS_QUEUE_URL"),
@@ -113,13 +115,19 @@ impl Config {
             escape_dollar: read.boolean("ESCAPE_DOLLAR"),
             allow_variables: read.list("ALLOW_VARIABLES"),
             deployment: read.deployment(),
-            user_inputs_as: read.choice("USER_INPUTS_AS", &[("variables", UserInputsAs::Variables), ("inputs", UserInputsAs::Inputs)]),
+            user_inputs_as: read
+                .choice("USER_INPUTS_AS", &[("variables", UserInputsAs::Variables), ("inputs", UserInputsAs::Inputs)]),
             max_receives: read.number("MAX_RECEIVES", 20, 1, 1000),
             secrets_ttl: Duration::from_secs(read.number("SECRETS_TTL_SECONDS", 300, 0, 86_400).into()),
             aws: read.aws(),
             extra_roots: read.text("SSL_CERT_FILE"),
             log_level: read.text("AWS_LAMBDA_LOG_LEVEL"),
-            log_format: if read.text("AWS_LAMBDA_LOG_FORMAT").is_some_and(|format| format.eq_ignore_ascii_case("json")) { LogFormat::Json } else { LogFormat::Text },
+            log_format: if read.text("AWS_LAMBDA_LOG_FORMAT").is_some_and(|format| format.eq_ignore_ascii_case("json"))
+            {
+                LogFormat::Json
+            } else {
+                LogFormat::Text
+            },
             function_name: read.text("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_else(|| "glint-gitlab-trigger".to_owned()),
         };
         if read.faults.is_empty() { Ok(config) } else { Err(Faults(read.faults)) }
@@ -176,7 +184,11 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
         if let Err((what, _)) = is_base_url(&text) {
             self.fault(variable, what, "give the queue's URL as the SQS console shows it, not its name or ARN");
         } else if !text.ends_with(".fifo") {
-            self.fault(variable, "names a queue that is not FIFO", "use a FIFO queue: it keeps two receives of one run apart");
+            self.fault(
+                variable,
+                "names a queue that is not FIFO",
+                "use a FIFO queue: it keeps two receives of one run apart",
+            );
         }
         Some(text)
     }
@@ -184,7 +196,11 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
     fn queue_arn(&mut self, variable: &'static str) -> Option<String> {
         let text = self.text(variable)?;
         if !(text.starts_with("arn:") && text.contains(":sqs:")) {
-            self.fault(variable, "is no ARN of an SQS queue", "give the dead-letter queue's ARN, such as `arn:aws:sqs:eu-west-1:123456789012:runs-dead.fifo`");
+            self.fault(
+                variable,
+                "is no ARN of an SQS queue",
+                "give the dead-letter queue's ARN, such as `arn:aws:sqs:eu-west-1:123456789012:runs-dead.fifo`",
+            );
         }
         Some(text)
     }
@@ -200,7 +216,11 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
             return *value;
         }
         let words: Vec<String> = choices.iter().map(|(word, _)| format!("`{word}`")).collect();
-        self.fault(variable, format!("is {text:?}, not {}", words.join(" or ")), "unset it for the default, which is the first");
+        self.fault(
+            variable,
+            format!("is {text:?}, not {}", words.join(" or ")),
+            "unset it for the default, which is the first",
+        );
         choices[0].1
     }
 
@@ -209,7 +229,11 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
         match text.parse() {
             Ok(number) if (least..=most).contains(&number) => number,
             _ => {
-                self.fault(variable, format!("is {text:?}, not a whole number from {least} to {most}"), "unset it for the default");
+                self.fault(
+                    variable,
+                    format!("is {text:?}, not a whole number from {least} to {most}"),
+                    "unset it for the default",
+                );
                 default
             }
         }
@@ -217,9 +241,16 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
 
     fn list(&mut self, variable: &'static str) -> Vec<String> {
         let text = self.text(variable).unwrap_or_default();
-        let names: Vec<String> = text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
-        if let Some(name) = names.iter().find(|name| !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')) {
-            self.fault(variable, format!("holds {name:?}, which is no variable name"), "separate names by commas, without `$` or quotes");
+        let names: Vec<String> =
+            text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        if let Some(name) =
+            names.iter().find(|name| !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'))
+        {
+            self.fault(
+                variable,
+                format!("holds {name:?}, which is no variable name"),
+                "separate names by commas, without `$` or quotes",
+            );
         }
         names
     }
@@ -229,8 +260,15 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
         let keys = self.text("AWS_ACCESS_KEY_ID").zip(secret("AWS_SECRET_ACCESS_KEY"));
         let all = self.text("AWS_ENDPOINT_URL");
         Aws {
-            region: self.text("AWS_REGION").or_else(|| self.text("AWS_DEFAULT_REGION")).unwrap_or_else(|| "us-east-1".to_owned()),
-            keys: keys.map(|(id, secret_key)| AwsKeys { id, secret: secret_key, session_token: secret("AWS_SESSION_TOKEN") }),
+            region: self
+                .text("AWS_REGION")
+                .or_else(|| self.text("AWS_DEFAULT_REGION"))
+                .unwrap_or_else(|| "us-east-1".to_owned()),
+            keys: keys.map(|(id, secret_key)| AwsKeys {
+                id,
+                secret: secret_key,
+                session_token: secret("AWS_SESSION_TOKEN"),
+            }),
             secrets_manager_endpoint: self.text("AWS_ENDPOINT_URL_SECRETS_MANAGER").or_else(|| all.clone()),
             sqs_endpoint: self.text("AWS_ENDPOINT_URL_SQS").or(all),
             use_fips: self.boolean("AWS_USE_FIPS_ENDPOINT"),
@@ -284,7 +322,10 @@ mod tests {
     #[test]
     fn nothing_need_be_set() {
         let config = read(&[]).unwrap();
-        assert_eq!((config.gitlab_url.as_str(), config.glint_url.as_str()), ("https://gitlab.com", "https://api.useglint.io/v1"));
+        assert_eq!(
+            (config.gitlab_url.as_str(), config.glint_url.as_str()),
+            ("https://gitlab.com", "https://api.useglint.io/v1")
+        );
         assert_eq!((config.max_receives, config.secrets_ttl), (20, Duration::from_secs(300)));
         assert!(config.deployment.is_none());
     }
@@ -319,7 +360,15 @@ mod tests {
         .to_string();
         assert!(message.starts_with("10 of the function's settings"), "{message}");
         assert_eq!(message.matches("hint: ").count(), 10);
-        for variable in ["GITLAB_URL", "GLINT_API_URL", "ESCAPE_DOLLAR", "USER_INPUTS_AS", "MAX_RECEIVES", "SECRETS_TTL_SECONDS", "RUNS_QUEUE_URL"] {
+        for variable in [
+            "GITLAB_URL",
+            "GLINT_API_URL",
+            "ESCAPE_DOLLAR",
+            "USER_INPUTS_AS",
+            "MAX_RECEIVES",
+            "SECRETS_TTL_SECONDS",
+            "RUNS_QUEUE_URL",
+        ] {
             assert!(message.contains(&format!("`{variable}`")), "{message}");
         }
         assert!(!message.contains("pw"), "{message}");

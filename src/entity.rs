@@ -34,7 +34,9 @@ fn identifier(template: &str, inputs: &Inputs) -> Result<String, String> {
     let mut rest = template;
     while let Some((before, after)) = rest.split_once('{') {
         let (name, behind) = after.split_once('}').ok_or("`DEPLOYMENT_IDENTIFIER` has a brace without its partner")?;
-        let value = text(inputs, name).ok_or_else(|| format!("its identifier `{template}` needs the user input `{name}`, which the run does not have"))?;
+        let value = text(inputs, name).ok_or_else(|| {
+            format!("its identifier `{template}` needs the user input `{name}`, which the run does not have")
+        })?;
         out.push_str(before);
         out.push_str(&value);
         rest = behind;
@@ -59,7 +61,10 @@ mod tests {
     use serde_json::value::RawValue;
 
     fn inputs(pairs: &[(&str, &str)]) -> Inputs {
-        pairs.iter().map(|(name, value)| ((*name).to_owned(), RawValue::from_string((*value).to_owned()).unwrap())).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), RawValue::from_string((*value).to_owned()).unwrap()))
+            .collect()
     }
 
     #[test]

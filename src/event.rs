@@ -128,12 +128,15 @@ pub struct Receipt {
 
 /// A payload that no source sends.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}\n  hint: send an SQS, Kafka, SNS, EventBridge or HTTP event, a message of Glint, or `{{\"check\": true}}`")]
+#[error(
+    "{0}\n  hint: send an SQS, Kafka, SNS, EventBridge or HTTP event, a message of Glint, or `{{\"check\": true}}`"
+)]
 pub struct NotRecognised(String);
 
 /// Recognises `payload` by the members of its top level alone.
 pub fn recognise(payload: &RawValue, settings: &Doors) -> Result<Event, NotRecognised> {
-    let root = Object::parse(payload.get()).map_err(|error| NotRecognised(format!("the event is not a JSON object: {error}")))?;
+    let root = Object::parse(payload.get())
+        .map_err(|error| NotRecognised(format!("the event is not a JSON object: {error}")))?;
     if root.is_true("check") {
         let check = serde_json::from_str(payload.get());
         return check.map(Event::Check).map_err(|error| NotRecognised(format!("the check cannot be read: {error}")));
@@ -147,7 +150,9 @@ pub fn recognise(payload: &RawValue, settings: &Doors) -> Result<Event, NotRecog
     if let Some(records) = root.get("Records") {
         return batch::records(payload, records, settings);
     }
-    if root.get("records").is_some() && root.string("eventSource").is_some_and(|source| source.to_ascii_lowercase().contains("kafka")) {
+    if root.get("records").is_some()
+        && root.string("eventSource").is_some_and(|source| source.to_ascii_lowercase().contains("kafka"))
+    {
         return batch::topic(&root);
     }
     let (text, sent_at) = envelope::event_bridge(&root).unwrap_or((payload.get().to_owned(), None));

@@ -68,8 +68,16 @@ impl GitLab {
     }
 
     /// Creates a pipeline: `POST /projects/:id/trigger/pipeline`, once. `body` is all of the request but the token.
-    pub async fn trigger(&self, project: &Project, token: &SecretString, body: &[(&'static str, Box<RawValue>)], limit: Duration) -> Result<Pipeline, TriggerError> {
-        let mut request = self.request(Method::POST, &format!("projects/{}/trigger/pipeline", project.segment())).map_err(TriggerError::NotSent)?;
+    pub async fn trigger(
+        &self,
+        project: &Project,
+        token: &SecretString,
+        body: &[(&'static str, Box<RawValue>)],
+        limit: Duration,
+    ) -> Result<Pipeline, TriggerError> {
+        let mut request = self
+            .request(Method::POST, &format!("projects/{}/trigger/pipeline", project.segment()))
+            .map_err(TriggerError::NotSent)?;
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         *request.body_mut() = Some(written(body, token).as_bytes().to_vec().into());
         match self.http.send(request, CAP, limit).await {

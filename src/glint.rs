@@ -88,7 +88,12 @@ impl Glint {
     }
 
     /// The runs that carry `external_id`.
-    pub async fn runs_by_external_id(&self, external_id: &str, bearer: &Bearer, by: Instant) -> Result<Vec<Standing>, GlintError> {
+    pub async fn runs_by_external_id(
+        &self,
+        external_id: &str,
+        bearer: &Bearer,
+        by: Instant,
+    ) -> Result<Vec<Standing>, GlintError> {
         self.list(&format!("actions/runs?external_run_id={external_id}&version=v2"), bearer, by).await
     }
 
@@ -111,13 +116,16 @@ impl Glint {
     pub async fn log(&self, id: &RunId, message: &str, bearer: &Bearer, by: Instant) -> Result<(), GlintError> {
         let body = json!({ "message": message });
         let path = format!("actions/runs/{id}/logs");
-        tokio::time::timeout_at(by, self.call(Method::POST, &path, Some(&body), bearer)).await.unwrap_or_else(|_| Err(GlintError::out_of_time()))?;
+        tokio::time::timeout_at(by, self.call(Method::POST, &path, Some(&body), bearer))
+            .await
+            .unwrap_or_else(|_| Err(GlintError::out_of_time()))?;
         Ok(())
     }
 
     /// Writes the entity, merging with what is there, on behalf of the run, which must be in progress.
     pub async fn upsert(&self, entity: &Entity, run: &RunId, bearer: &Bearer, by: Instant) -> Result<(), GlintError> {
-        let properties: serde_json::Map<String, Value> = entity.properties.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
+        let properties: serde_json::Map<String, Value> =
+            entity.properties.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
         let body = json!({ "identifier": entity.identifier, "properties": properties });
         let path = format!("blueprints/{}/entities?upsert=true&merge=true&run_id={run}", segment(&entity.blueprint));
         retry(by, || self.call(Method::POST, &path, Some(&body), bearer)).await?;
@@ -142,7 +150,13 @@ impl Glint {
         .await
     }
 
-    async fn call(&self, method: Method, path: &str, body: Option<&Value>, bearer: &Bearer) -> Result<Answer, GlintError> {
+    async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        bearer: &Bearer,
+    ) -> Result<Answer, GlintError> {
         let mut request = self.request(method, path, body)?;
         request.headers_mut().insert(AUTHORIZATION, bearer.header()?);
         let answer = self.http.send(request, CAP, LIMIT).await.map_err(no_answer)?;
@@ -178,8 +192,15 @@ fn refusal(answer: &Answer, bearer: &Bearer) -> GlintError {
         401 => GlintError::LoginExpired,
         404 if code == "not_found" => GlintError::UnknownRun,
         // 403 is Glint's word for an address that is not on the organisation's list, 404 without its JSON another server's.
-        400 | 405 | 413 | 415 | 422 => GlintError::Refused { words: redact::shown(&format!("{words} (status {})", answer.status), &[bearer.expose()]), code },
-        status => GlintError::Unavailable { why: format!("status {status}"), after: asked_wait(&answer.headers, date(answer).unwrap_or_default()).filter(|_| status == 429 || status == 503) },
+        400 | 405 | 413 | 415 | 422 => GlintError::Refused {
+            words: redact::shown(&format!("{words} (status {})", answer.status), &[bearer.expose()]),
+            code,
+        },
+        status => GlintError::Unavailable {
+            why: format!("status {status}"),
+            after: asked_wait(&answer.headers, date(answer).unwrap_or_default())
+                .filter(|_| status == 429 || status == 503),
+        },
     }
 }
 
@@ -187,7 +208,10 @@ fn refusal(answer: &Answer, bearer: &Bearer) -> GlintError {
 fn refusal_of_login(answer: &Answer) -> GlintError {
     match answer.status {
         400 | 401 | 403 | 404 | 422 => GlintError::CredentialsRefused,
-        status => GlintError::Unavailable { why: format!("the login was answered with status {status}"), after: asked_wait(&answer.headers, date(answer).unwrap_or_default()) },
+        status => GlintError::Unavailable {
+            why: format!("the login was answered with status {status}"),
+            after: asked_wait(&answer.headers, date(answer).unwrap_or_default()),
+        },
     }
 }
 
@@ -198,12 +222,21 @@ fn date(answer: &Answer) -> Option<DateTime<Utc>> {
 
 /// A path's segment, everything but unreserved characters encoded.
 fn segment(text: &str) -> String {
-    text.bytes().map(|byte| if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+    text.bytes()
+        .map(|byte| {
+            if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+                char::from(byte).to_string()
+            } else {
+                format!("%{byte:02X}")
+            }
+        })
+        .collect()
 }
 
 impl Bearer {
     fn header(&self) -> Result<HeaderValue, GlintError> {
-        let mut value = HeaderValue::from_str(&format!("Bearer {}", self.expose().expose_secret())).map_err(|_| GlintError::LoginExpired)?;
+        let mut value = HeaderValue::from_str(&format!("Bearer {}", self.expose().expose_secret()))
+            .map_err(|_| GlintError::LoginExpired)?;
         value.set_sensitive(true);
         Ok(value)
     }

@@ -36,7 +36,11 @@ pub fn read(text: &str) -> Result<Hook, String> {
         project: project.path_with_namespace,
         phase,
         sha: attributes.sha,
-        claim: attributes.variables.iter().find(|variable| variable.key == "TRIGGER_PAYLOAD").and_then(|variable| claim(&variable.value)),
+        claim: attributes
+            .variables
+            .iter()
+            .find(|variable| variable.key == "TRIGGER_PAYLOAD")
+            .and_then(|variable| claim(&variable.value)),
     })))
 }
 

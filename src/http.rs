@@ -49,7 +49,11 @@ impl Http {
     pub fn new(extra_roots: Option<&str>) -> Result<Self, String> {
         let mut roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         if let Some(path) = extra_roots {
-            let unusable = |error: &dyn std::fmt::Display| format!("`SSL_CERT_FILE` cannot be used: {error}\n  hint: give the path of a PEM file with your CA's certificates");
+            let unusable = |error: &dyn std::fmt::Display| {
+                format!(
+                    "`SSL_CERT_FILE` cannot be used: {error}\n  hint: give the path of a PEM file with your CA's certificates"
+                )
+            };
             for certificate in CertificateDer::pem_file_iter(path).map_err(|error| unusable(&error))? {
                 roots.add(certificate.map_err(|error| unusable(&error))?).map_err(|error| unusable(&error))?;
             }
@@ -94,13 +98,21 @@ impl Http {
 }
 
 fn client(tls: &rustls::ClientConfig) -> Result<Client, String> {
-    let builder = Client::builder().tls_backend_preconfigured(tls.clone()).redirect(redirect::Policy::none()).referer(false);
-    let builder = builder.connect_timeout(CONNECT).pool_idle_timeout(IDLE).user_agent(concat!("glint-gitlab-trigger/", env!("CARGO_PKG_VERSION")));
+    let builder =
+        Client::builder().tls_backend_preconfigured(tls.clone()).redirect(redirect::Policy::none()).referer(false);
+    let builder = builder
+        .connect_timeout(CONNECT)
+        .pool_idle_timeout(IDLE)
+        .user_agent(concat!("glint-gitlab-trigger/", env!("CARGO_PKG_VERSION")));
     builder.build().map_err(|error| cause(error))
 }
 
 fn no_answer(error: reqwest::Error) -> NoAnswer {
-    if error.is_connect() || error.is_builder() { NoAnswer::NotSent(cause(error)) } else { NoAnswer::Lost(cause(error)) }
+    if error.is_connect() || error.is_builder() {
+        NoAnswer::NotSent(cause(error))
+    } else {
+        NoAnswer::Lost(cause(error))
+    }
 }
 
 /// The innermost cause in words: reqwest's own name the URL.

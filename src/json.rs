@@ -253,7 +253,10 @@ mod tests {
     #[test]
     fn compact_keeps_order_and_digits() {
         let text = "{ \"b\" : [ 1.0 , 1e-7, 12345678901234567890 ], \"a\" : \"\\u00e9 \\\" \" , \"n\":null}";
-        assert_eq!(compact(raw(text), NonAscii::Kept).unwrap(), r#"{"b":[1.0,1e-7,12345678901234567890],"a":"é \" ","n":null}"#);
+        assert_eq!(
+            compact(raw(text), NonAscii::Kept).unwrap(),
+            r#"{"b":[1.0,1e-7,12345678901234567890],"a":"é \" ","n":null}"#
+        );
         assert_eq!(compact(raw("\"d\u{e9}\u{1F600}\""), NonAscii::Escaped).unwrap(), r#""d\u00e9\ud83d\ude00""#);
     }
 
@@ -267,7 +270,11 @@ mod tests {
             (r#"{"headers":{}}"#, "{}"),
         ] {
             let cut = without_member(text, "headers").unwrap();
-            assert_eq!(compact(raw(&cut), NonAscii::Kept).unwrap(), compact(raw(expected), NonAscii::Kept).unwrap(), "{text}");
+            assert_eq!(
+                compact(raw(&cut), NonAscii::Kept).unwrap(),
+                compact(raw(expected), NonAscii::Kept).unwrap(),
+                "{text}"
+            );
         }
         assert_eq!(without_member(r#"{"a": 1e-7,"headers":{}}"#, "headers").unwrap(), r#"{"a": 1e-7}"#);
         assert_eq!(without_member(r#"{"a":{"headers":1}}"#, "headers"), None);

@@ -93,7 +93,9 @@ impl<'a> Shapes<'a> {
         for level in levels.into_iter().flatten() {
             for path in RUN_ID_PATHS {
                 let Some(text) = follow(level, path).map_err(unreadable)? else { continue };
-                let id = RunId::parse(&text).ok_or_else(|| Unreadable(format!("`{}` is no run id: 1 to 128 of `[A-Za-z0-9_-]`", path.join("."))))?;
+                let id = RunId::parse(&text).ok_or_else(|| {
+                    Unreadable(format!("`{}` is no run id: 1 to 128 of `[A-Za-z0-9_-]`", path.join(".")))
+                })?;
                 return Ok((id, path[0] != "context"));
             }
         }
@@ -116,7 +118,10 @@ impl<'a> Shapes<'a> {
 
     fn clicked_at(&self) -> Option<DateTime<Utc>> {
         let levels = [Some(&self.root), self.wrapped.as_ref()];
-        let at = levels.into_iter().flatten().find_map(|level| level.object("trigger").ok()??.string("at").map(Cow::into_owned))?;
+        let at = levels
+            .into_iter()
+            .flatten()
+            .find_map(|level| level.object("trigger").ok()??.string("at").map(Cow::into_owned))?;
         Some(DateTime::parse_from_rfc3339(&at).ok()?.to_utc())
     }
 
@@ -157,7 +162,10 @@ impl<'a> Shapes<'a> {
             None => self.root.object("action")?,
         };
         let mut names = Vec::new();
-        let listed = [payload.and_then(|payload| payload.get("censoredProperties")), action.as_ref().and_then(|action| action.get("encryptedProperties"))];
+        let listed = [
+            payload.and_then(|payload| payload.get("censoredProperties")),
+            action.as_ref().and_then(|action| action.get("encryptedProperties")),
+        ];
         for list in listed.into_iter().flatten() {
             names.extend(serde_json::from_str::<Vec<String>>(list.get()).unwrap_or_default());
         }
@@ -254,7 +262,8 @@ mod tests {
 
     #[test]
     fn inputs_are_found_wherever_templates_put_them() {
-        let names = |text: &str| run(text).request.unwrap().inputs.into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+        let names =
+            |text: &str| run(text).request.unwrap().inputs.into_iter().map(|(name, _)| name).collect::<Vec<_>>();
         assert_eq!(names(r#"{"context":{"runId":"r_1"},"payload":{"properties":{"b":1,"a":2}}}"#), ["b", "a"]);
         assert_eq!(names(r#"{"inputs":{"a":1},"run":{"id":"r_1"}}"#), ["a"]);
         assert_eq!(names(r#"{"service":"billing","port_context":{"runId":"r_1"}}"#), ["service"]);

@@ -94,7 +94,12 @@ impl Outcome {
     /// What Glint is told, as a log line and an update: nothing where the run has not changed. With `give_up`, what ends it.
     pub fn telling(&self, give_up: bool) -> Option<Telling> {
         let failure = |label: &str, text: String| {
-            let update = Update { status: Some(Ending::Failure), status_label: Some(label.to_owned()), summary: Some(text.clone()), ..Update::default() };
+            let update = Update {
+                status: Some(Ending::Failure),
+                status_label: Some(label.to_owned()),
+                summary: Some(text.clone()),
+                ..Update::default()
+            };
             Some(Telling { log: Some(text), update })
         };
         let label = |text: &str| Some(Telling { log: None, update: Update::label(text) });
@@ -105,7 +110,9 @@ impl Outcome {
             Self::Deferred(deferral) if give_up => failure(words::NOT_STARTED, words::never_started(&deferral.why)),
             Self::Deferred(_) => label(words::WAITING_TO_RETRY),
             Self::Unconfirmed(doubt) if doubt.foreign_label => None,
-            Self::Unconfirmed(doubt) if give_up => failure(words::NOT_CONFIRMED, words::not_confirmed(&doubt.project_url)),
+            Self::Unconfirmed(doubt) if give_up => {
+                failure(words::NOT_CONFIRMED, words::not_confirmed(&doubt.project_url))
+            }
             Self::Unconfirmed(_) => label(words::WAITING_TO_CONFIRM),
             Self::Finished(progress) => Some(finished(progress)),
             Self::Followed(progress) => label(words::label(progress.phase)),
@@ -148,11 +155,25 @@ impl Outcome {
             Self::Refused(refusal) => Some((refusal.what.clone(), Some(&refusal.hint))),
             Self::Rejected(text) => Some((words::rejected(text), None)),
             Self::Deferred(deferral) => Some((deferral.why.clone(), None)),
-            Self::Unconfirmed(doubt) => Some((doubt.why.clone(), Some("look at the project's pipelines before running it again"))),
-            Self::Unreadable { why, .. } => Some((why.to_string(), Some("send the message as Glint does, with `context.runId`"))),
-            Self::Unproven(forged @ Forged::NotWanted) => Some((forged.to_string(), Some("set `GITLAB_HOOK_SECRET_ID` to the secret that hooks must prove"))),
-            Self::Unproven(forged) => Some((format!("the delivery is not believed: {forged}"), Some("sign it with the client secret that the function's Glint secret holds"))),
-            Self::Duplicate | Self::Started(_) | Self::Unreported { .. } | Self::Finished(_) | Self::Followed(_) | Self::HandedOver => None,
+            Self::Unconfirmed(doubt) => {
+                Some((doubt.why.clone(), Some("look at the project's pipelines before running it again")))
+            }
+            Self::Unreadable { why, .. } => {
+                Some((why.to_string(), Some("send the message as Glint does, with `context.runId`")))
+            }
+            Self::Unproven(forged @ Forged::NotWanted) => {
+                Some((forged.to_string(), Some("set `GITLAB_HOOK_SECRET_ID` to the secret that hooks must prove")))
+            }
+            Self::Unproven(forged) => Some((
+                format!("the delivery is not believed: {forged}"),
+                Some("sign it with the client secret that the function's Glint secret holds"),
+            )),
+            Self::Duplicate
+            | Self::Started(_)
+            | Self::Unreported { .. }
+            | Self::Finished(_)
+            | Self::Followed(_)
+            | Self::HandedOver => None,
         }
     }
 }
@@ -160,7 +181,12 @@ impl Outcome {
 fn started(pipeline: &Pipeline) -> Telling {
     Telling {
         log: Some(words::created(pipeline)),
-        update: Update { status_label: Some(words::CREATED.to_owned()), link: Some(pipeline.url.clone()), external_run_id: Some(pipeline.external_id()), ..Update::default() },
+        update: Update {
+            status_label: Some(words::CREATED.to_owned()),
+            link: Some(pipeline.url.clone()),
+            external_run_id: Some(pipeline.external_id()),
+            ..Update::default()
+        },
     }
 }
 
@@ -169,7 +195,12 @@ fn finished(progress: &Progress) -> Telling {
     let text = words::finished(progress);
     let status = if progress.phase == Phase::Success { Ending::Success } else { Ending::Failure };
     Telling {
-        update: Update { status: Some(status), status_label: Some(words::label(progress.phase).to_owned()), summary: Some(text.clone()), ..Update::default() },
+        update: Update {
+            status: Some(status),
+            status_label: Some(words::label(progress.phase).to_owned()),
+            summary: Some(text.clone()),
+            ..Update::default()
+        },
         log: Some(text),
     }
 }
@@ -192,7 +223,11 @@ impl Verdict {
     /// The answer to a webhook.
     pub fn reply(&self) -> Reply {
         let (status, retry_after) = match &self.outcome {
-            Outcome::Started(_) | Outcome::Duplicate | Outcome::Ignored(_) | Outcome::Finished(_) | Outcome::Followed(_) => (200, None),
+            Outcome::Started(_)
+            | Outcome::Duplicate
+            | Outcome::Ignored(_)
+            | Outcome::Finished(_)
+            | Outcome::Followed(_) => (200, None),
             Outcome::HandedOver => (202, None),
             Outcome::Refused(_) => (422, None),
             Outcome::Rejected(_) => (502, None),

@@ -43,7 +43,8 @@ impl Project {
 
     /// A project by its numeric id.
     pub fn by_id(id: &str) -> Option<Self> {
-        let digits = (1..=19).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_digit()) && !id.starts_with('0');
+        let digits =
+            (1..=19).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_digit()) && !id.starts_with('0');
         digits.then(|| Self { group: String::new(), name: id.to_owned() })
     }
 
@@ -110,7 +111,9 @@ impl Ref {
             "git does not allow a ref that starts with `-`, is `@`, or holds `..` or `@{`"
         } else if text.starts_with("refs/") {
             "give the branch or tag alone, without `refs/...`"
-        } else if text.ends_with('.') || text.split('/').any(|part| part.is_empty() || part.starts_with('.') || part.ends_with(".lock")) {
+        } else if text.ends_with('.')
+            || text.split('/').any(|part| part.is_empty() || part.starts_with('.') || part.ends_with(".lock"))
+        {
             "no part of a ref may be empty, start with `.`, or end with `.lock` or `.`"
         } else {
             return Ok(Self(text.to_owned()));
@@ -230,7 +233,10 @@ mod tests {
         for path in ["group/app", "a/b/c.d", "_old/x-1", "g/p_", "acme/backend/billing"] {
             assert_eq!(Project::parse_path(path).unwrap().segment(), path.replace('/', "%2F"));
         }
-        for path in ["", "app", "/app", "g/", "g//p", "g/..", "../p", "g/%2e%2e", "g/a?b", "g/a#b", "g/a\\b", "g/p.git", "g/-p", "g/p.", "g/é", "g/a b", "g/a\n"] {
+        for path in [
+            "", "app", "/app", "g/", "g//p", "g/..", "../p", "g/%2e%2e", "g/a?b", "g/a#b", "g/a\\b", "g/p.git", "g/-p",
+            "g/p.", "g/é", "g/a b", "g/a\n",
+        ] {
             assert!(Project::parse_path(path).is_err(), "{path:?}");
         }
         assert!(Project::by_id("42").is_some());
@@ -242,7 +248,31 @@ mod tests {
         for text in ["main", "release/1.4", "v1.0", "feature/é", "a@b"] {
             assert!(Ref::parse(text).is_ok(), "{text:?}");
         }
-        for text in ["", "-x", "a..b", "a b", "a~1", "a^", "a:b", "a?", "a*", "a[", "a\\b", "@", "a@{1}", "/a", "a/", "a//b", ".a", "a/.b", "a.lock", "a.", "refs/heads/main", "a\u{7f}", "a\n"] {
+        for text in [
+            "",
+            "-x",
+            "a..b",
+            "a b",
+            "a~1",
+            "a^",
+            "a:b",
+            "a?",
+            "a*",
+            "a[",
+            "a\\b",
+            "@",
+            "a@{1}",
+            "/a",
+            "a/",
+            "a//b",
+            ".a",
+            "a/.b",
+            "a.lock",
+            "a.",
+            "refs/heads/main",
+            "a\u{7f}",
+            "a\n",
+        ] {
             assert!(Ref::parse(text).is_err(), "{text:?}");
         }
     }

@@ -60,7 +60,9 @@ impl Refusal {
 
 /// Decides. `client_secret` is Glint's, with which secret inputs are encrypted.
 pub fn plan(run: &Run, aim: &Aim, policy: &Policy, client_secret: &SecretString) -> Result<Plan, Refusal> {
-    let request = run.request.as_ref().map_err(|fault| Refusal::new(format!("the message's `payload` cannot be read: {fault}"), "check the action's body template"))?;
+    let request = run.request.as_ref().map_err(|fault| {
+        Refusal::new(format!("the message's `payload` cannot be read: {fault}"), "check the action's body template")
+    })?;
     let project = project(request, aim)?;
     let git_ref = git_ref(request, aim)?;
     let inputs = if request.pipeline_variables.is_empty() { &request.inputs } else { &request.pipeline_variables };
@@ -69,7 +71,11 @@ pub fn plan(run: &Run, aim: &Aim, policy: &Policy, client_secret: &SecretString)
     } else {
         Values::of(inputs, &request.secret_inputs, policy, client_secret)?
     };
-    let payload = if aim.omit_payload.unwrap_or(request.omit_payload) { "{}".to_owned() } else { payload::written(&run.payload, policy.escape_dollar) };
+    let payload = if aim.omit_payload.unwrap_or(request.omit_payload) {
+        "{}".to_owned()
+    } else {
+        payload::written(&run.payload, policy.escape_dollar)
+    };
     Plan { project, git_ref, values, payload }.within_limits()
 }
 
@@ -90,10 +96,16 @@ impl Plan {
         const OMIT: &str = "set `omitPayload` in the action, or send less";
         let size = self.payload.len() + self.values.size();
         if size > MOST_PAYLOAD {
-            return Err(Refusal::new(format!("the payload has {size} bytes, more than the {MOST_PAYLOAD} that GitLab takes"), OMIT));
+            return Err(Refusal::new(
+                format!("the payload has {size} bytes, more than the {MOST_PAYLOAD} that GitLab takes"),
+                OMIT,
+            ));
         }
         if crate::json::depth(&self.payload) >= DEEPEST {
-            return Err(Refusal::new(format!("the payload is nested deeper than the {DEEPEST} levels that GitLab takes"), OMIT));
+            return Err(Refusal::new(
+                format!("the payload is nested deeper than the {DEEPEST} levels that GitLab takes"),
+                OMIT,
+            ));
         }
         Ok(self)
     }
@@ -106,16 +118,23 @@ fn raw(text: String) -> Box<RawValue> {
 
 /// What the message names goes before what its URL names: the URL is not signed.
 fn project(request: &Request, aim: &Aim) -> Result<Project, Refusal> {
-    const HINT: &str = "set `groupName` and `projectName` of the action's `invocationMethod` to the project's path in GitLab";
+    const HINT: &str =
+        "set `groupName` and `projectName` of the action's `invocationMethod` to the project's path in GitLab";
     let (group, name) = (request.group.as_deref().unwrap_or(""), request.project.as_deref().unwrap_or(""));
     if let Some(path) = aim.project.as_deref().filter(|_| group.is_empty() && name.is_empty()) {
         let parsed = Project::by_id(path).ok_or(()).or_else(|()| Project::parse_path(path));
-        return parsed.map_err(|fault| Refusal::new(format!("the URL's path names no GitLab project: {fault}"), "end the action's URL in `/<group>/<project>`"));
+        return parsed.map_err(|fault| {
+            Refusal::new(
+                format!("the URL's path names no GitLab project: {fault}"),
+                "end the action's URL in `/<group>/<project>`",
+            )
+        });
     }
     if let Some(project) = Project::by_id(name).filter(|_| group.is_empty()) {
         return Ok(project);
     }
-    Project::parse(group, name).map_err(|fault| Refusal::new(format!("the action names no GitLab project: {fault}"), HINT))
+    Project::parse(group, name)
+        .map_err(|fault| Refusal::new(format!("the action names no GitLab project: {fault}"), HINT))
 }
 
 fn git_ref(request: &Request, aim: &Aim) -> Result<Ref, Refusal> {
@@ -123,7 +142,9 @@ fn git_ref(request: &Request, aim: &Aim) -> Result<Ref, Refusal> {
     let of_action = || request.default_ref.clone().map(|text| ("action's `defaultRef`", text));
     let of_url = || aim.default_ref.clone().filter(|text| !text.is_empty()).map(|text| ("URL's `ref`", text));
     let (field, text) = wanted.or_else(of_action).or_else(of_url).unwrap_or(("default", "main".to_owned()));
-    Ref::parse(&text).map_err(|fault| Refusal::new(format!("the {field} is no git ref: {fault}"), "give the name of a branch or tag of the project"))
+    Ref::parse(&text).map_err(|fault| {
+        Refusal::new(format!("the {field} is no git ref: {fault}"), "give the name of a branch or tag of the project")
+    })
 }
 
 /// The input `name`, if it is a string with something in it.

@@ -73,7 +73,11 @@ impl Queue {
             let mut request = self.client.send_message().queue_url(&self.url).message_body(&message.body);
             request = request.message_group_id(&message.group).message_deduplication_id(&message.deduplication);
             for (name, value) in &message.attributes {
-                let value = MessageAttributeValue::builder().data_type("String").string_value(value).build().map_err(|error| fault(&error))?;
+                let value = MessageAttributeValue::builder()
+                    .data_type("String")
+                    .string_value(value)
+                    .build()
+                    .map_err(|error| fault(&error))?;
                 request = request.message_attributes(*name, value);
             }
             request.send().await.map_err(|error| failure(&error))
@@ -85,7 +89,12 @@ impl Queue {
     /// Hides a received message for `wait` from now.
     pub async fn hide(&self, receipt_handle: &str, wait: Duration, by: Instant) -> Result<(), QueueError> {
         let seconds = wait.min(LONGEST_WAIT).as_secs().try_into().unwrap_or(i32::MAX);
-        let request = self.client.change_message_visibility().queue_url(&self.url).receipt_handle(receipt_handle).visibility_timeout(seconds);
+        let request = self
+            .client
+            .change_message_visibility()
+            .queue_url(&self.url)
+            .receipt_handle(receipt_handle)
+            .visibility_timeout(seconds);
         let sent = async { request.send().await.map_err(|error| failure(&error)) };
         tokio::time::timeout_at(by, sent).await.unwrap_or_else(|_| Err(QueueError::out_of_time()))?;
         Ok(())
@@ -101,5 +110,8 @@ fn failure<E: ProvideErrorMetadata + std::error::Error + 'static>(error: &SdkErr
         return QueueError { why: aws::not_served(error), transient: true };
     };
     let status = service.raw().status().as_u16();
-    QueueError { why: service.err().code().map_or_else(|| format!("status {status}"), ToOwned::to_owned), transient: status >= 500 || status == 429 }
+    QueueError {
+        why: service.err().code().map_or_else(|| format!("status {status}"), ToOwned::to_owned),
+        transient: status >= 500 || status == 429,
+    }
 }

@@ -16,7 +16,10 @@ const PREFIXES: [&str; 8] = ["glptt-", "glpat-", "gldt-", "glcbt-", "glrt-", "gl
 /// What an upstream said, fit to be shown: one line of at most 500 characters, without control characters and without `secrets`.
 pub fn shown(words: &str, secrets: &[&SecretString]) -> String {
     let masked = masked(words, secrets);
-    let line: Vec<&str> = masked.split(|character: char| character.is_control() || character.is_whitespace()).filter(|word| !word.is_empty()).collect();
+    let line: Vec<&str> = masked
+        .split(|character: char| character.is_control() || character.is_whitespace())
+        .filter(|word| !word.is_empty())
+        .collect();
     let line = line.join(" ");
     match line.char_indices().nth(LONGEST) {
         Some((end, _)) => line[..line[..end].char_indices().last().map_or(0, |(last, _)| last)].to_owned() + "…",
@@ -37,14 +40,26 @@ pub fn masked(text: &str, secrets: &[&SecretString]) -> String {
 
 /// The forms in which an upstream may echo a secret.
 fn spellings(secret: &str) -> Vec<String> {
-    let percent = secret.bytes().map(|byte| if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect();
+    let percent = secret
+        .bytes()
+        .map(|byte| {
+            if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+                char::from(byte).to_string()
+            } else {
+                format!("%{byte:02X}")
+            }
+        })
+        .collect();
     let json = crate::json::quote(secret);
     vec![secret.to_owned(), percent, json.trim_matches('"').to_owned(), BASE64_STANDARD.encode(secret)]
 }
 
 /// `text` without `secret`, or the beginning of it where only that was echoed.
 fn without(text: &str, secret: &str) -> String {
-    let Some(start) = secret.get(..secret.char_indices().nth(TELLING).map_or(secret.len(), |(index, _)| index)).filter(|start| !start.is_empty()) else {
+    let Some(start) = secret
+        .get(..secret.char_indices().nth(TELLING).map_or(secret.len(), |(index, _)| index))
+        .filter(|start| !start.is_empty())
+    else {
         return text.to_owned();
     };
     let mut out = String::with_capacity(text.len());
@@ -52,7 +67,12 @@ fn without(text: &str, secret: &str) -> String {
     while let Some(index) = rest.find(start) {
         out.push_str(&rest[..index]);
         out.push_str(MASK);
-        let same = rest[index..].chars().zip(secret.chars()).take_while(|(a, b)| a == b).map(|(a, _)| a.len_utf8()).sum::<usize>();
+        let same = rest[index..]
+            .chars()
+            .zip(secret.chars())
+            .take_while(|(a, b)| a == b)
+            .map(|(a, _)| a.len_utf8())
+            .sum::<usize>();
         rest = &rest[index + same..];
     }
     out + rest
@@ -66,7 +86,9 @@ fn without_token(text: String, prefix: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text.as_str();
     while let Some(index) = rest.find(prefix) {
-        let end = rest[index..].find(|c: char| !(c.is_ascii_alphanumeric() || "-_.+/=".contains(c))).map_or(rest.len(), |end| index + end);
+        let end = rest[index..]
+            .find(|c: char| !(c.is_ascii_alphanumeric() || "-_.+/=".contains(c)))
+            .map_or(rest.len(), |end| index + end);
         let is_token = end - index >= prefix.len() + 2;
         out.push_str(&rest[..index]);
         out.push_str(if is_token { MASK } else { &rest[index..end] });
@@ -82,7 +104,13 @@ mod tests {
     #[test]
     fn a_secret_is_masked_in_every_spelling() {
         let secret = SecretString::from("p\"w d/0123456789");
-        for echo in ["p\"w d/0123456789", "p%22w%20d%2F0123456789", "p\\\"w d/0123456789", "cCJ3IGQvMDEyMzQ1Njc4OQ==", "p\"w d/01"] {
+        for echo in [
+            "p\"w d/0123456789",
+            "p%22w%20d%2F0123456789",
+            "p\\\"w d/0123456789",
+            "cCJ3IGQvMDEyMzQ1Njc4OQ==",
+            "p\"w d/01",
+        ] {
             let shown = shown(&format!("bad {echo} here"), &[&secret]);
             assert_eq!(shown, format!("bad {MASK} here"), "{echo}");
         }

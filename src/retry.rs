@@ -22,10 +22,14 @@ pub trait Retry {
 }
 
 /// Calls until it succeeds, fails for good, or `by` is reached, with jittered back-off in between.
-pub async fn retry<T, E: Retry, F: Future<Output = Result<T, E>>>(by: Instant, call: impl FnMut() -> F) -> Result<T, E> {
+pub async fn retry<T, E: Retry, F: Future<Output = Result<T, E>>>(
+    by: Instant,
+    call: impl FnMut() -> F,
+) -> Result<T, E> {
     let pauses = ExponentialBuilder::default().with_min_delay(FIRST_PAUSE).with_max_times(REPEATS).with_jitter();
     let repeated = call.retry(pauses).when(|error: &E| error.after().is_some_and(|least| least <= LONGEST_PAUSE));
-    let repeated = repeated.adjust(|error: &E, pause: Option<Duration>| pause.map(|pause| pause.max(error.after().unwrap_or_default())));
+    let repeated = repeated
+        .adjust(|error: &E, pause: Option<Duration>| pause.map(|pause| pause.max(error.after().unwrap_or_default())));
     tokio::time::timeout_at(by, repeated).await.unwrap_or_else(|_| Err(E::out_of_time()))
 }
 
@@ -45,7 +49,10 @@ pub fn asked_wait(headers: &reqwest::header::HeaderMap, now: chrono::DateTime<ch
         let number: i64 = text("x-ratelimit-reset")?.parse().ok()?;
         Some(if number < NO_EPOCH { number } else { until(number) })
     };
-    retry_after.or_else(reset).filter(|seconds| *seconds >= 0).map(|seconds| Duration::from_secs(seconds.min(LONGEST).unsigned_abs()))
+    retry_after
+        .or_else(reset)
+        .filter(|seconds| *seconds >= 0)
+        .map(|seconds| Duration::from_secs(seconds.min(LONGEST).unsigned_abs()))
 }
 
 #[cfg(test)]

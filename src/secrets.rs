@@ -68,12 +68,18 @@ impl Secrets {
 
     /// The same read again because `refused` did not work: `None` where it has not changed, or was read again only just now.
     pub async fn glint_after(&self, refused: &Version, when: When) -> Result<Option<Kept<Credentials>>, SecretError> {
-        let Some(kept) = self.cache.get_after(&Key::current(&self.glint), refused, when).await? else { return Ok(None) };
+        let Some(kept) = self.cache.get_after(&Key::current(&self.glint), refused, when).await? else {
+            return Ok(None);
+        };
         Ok(Some(Kept { value: credentials(&self.glint, &kept.value)?, version: kept.version }))
     }
 
     /// The client secret before the last rotation, and the one after it where the kept one proves to be the former.
-    pub async fn rotated_client_secrets(&self, current: &Version, when: When) -> Result<Vec<SecretString>, SecretError> {
+    pub async fn rotated_client_secrets(
+        &self,
+        current: &Version,
+        when: When,
+    ) -> Result<Vec<SecretString>, SecretError> {
         let previous = match self.cache.get(&Key { id: self.glint.clone(), stage: Stage::Previous }, when).await {
             Err(SecretError::Missing(_)) => return Ok(Vec::new()),
             other => other?,
@@ -89,7 +95,11 @@ impl Secrets {
     }
 
     /// The project's trigger token; `None` where the secret names no such project.
-    pub async fn trigger_token(&self, project: &Project, when: When) -> Result<Option<Kept<SecretString>>, SecretError> {
+    pub async fn trigger_token(
+        &self,
+        project: &Project,
+        when: When,
+    ) -> Result<Option<Kept<SecretString>>, SecretError> {
         let key = self.tokens_key(project);
         let kept = self.cache.get(&key, when).await?;
         if let Some(token) = self.token_in(&kept.value, project)? {
@@ -100,7 +110,12 @@ impl Secrets {
     }
 
     /// The same read again because `refused` did not work: `None` where it has not changed.
-    pub async fn trigger_token_after(&self, project: &Project, refused: &Version, when: When) -> Result<Option<Kept<SecretString>>, SecretError> {
+    pub async fn trigger_token_after(
+        &self,
+        project: &Project,
+        refused: &Version,
+        when: When,
+    ) -> Result<Option<Kept<SecretString>>, SecretError> {
         let Some(kept) = self.cache.get_after(&self.tokens_key(project), refused, when).await? else { return Ok(None) };
         let token = self.token_in(&kept.value, project)?;
         Ok(token.map(|value| Kept { value, version: kept.version }))
@@ -121,7 +136,9 @@ impl Secrets {
         let Some(id) = &self.hook else { return Ok(None) };
         let kept = self.cache.get(&Key::current(id), when).await?;
         let object = Object::parse(kept.value.expose_secret()).map_err(|_| not_json(id))?;
-        let part = |name: &str| object.string(name).filter(|text| !text.is_empty()).map(|text| SecretString::from(text.into_owned()));
+        let part = |name: &str| {
+            object.string(name).filter(|text| !text.is_empty()).map(|text| SecretString::from(text.into_owned()))
+        };
         Ok(Some(HookSecret { signing_token: part("signingToken"), token: part("token") }))
     }
 

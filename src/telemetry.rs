@@ -6,7 +6,9 @@ use std::io::{self, Write};
 
 use lambda_runtime::tracing::subscriber::filter::{LevelFilter, Targets};
 use lambda_runtime::tracing::subscriber::fmt::MakeWriter;
-use lambda_runtime::tracing::subscriber::{Layer as _, fmt, layer::SubscriberExt as _, registry, util::SubscriberInitExt as _};
+use lambda_runtime::tracing::subscriber::{
+    Layer as _, fmt, layer::SubscriberExt as _, registry, util::SubscriberInitExt as _,
+};
 
 pub use metrics::{Metric, Metrics, NAMESPACE};
 
@@ -22,10 +24,13 @@ pub fn init(level: Option<&str>, format: LogFormat) {
         Some(word) => word.parse().unwrap_or(LevelFilter::INFO),
         None => LevelFilter::INFO,
     };
-    let targets = Targets::new().with_target("glint_gitlab_trigger", level).with_target("lambda_runtime", LevelFilter::INFO);
+    let targets =
+        Targets::new().with_target("glint_gitlab_trigger", level).with_target("lambda_runtime", LevelFilter::INFO);
     let layer = fmt::layer().with_target(false).with_writer(Masked);
     let started = match format {
-        LogFormat::Json => registry().with(layer.json().flatten_event(true).with_span_list(false).with_filter(targets)).try_init(),
+        LogFormat::Json => {
+            registry().with(layer.json().flatten_event(true).with_span_list(false).with_filter(targets)).try_init()
+        }
         LogFormat::Text => registry().with(layer.with_ansi(false).without_time().with_filter(targets)).try_init(),
     };
     // A second start, as in a test, changes nothing.

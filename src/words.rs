@@ -40,7 +40,9 @@ pub fn rejected(words: &str) -> String {
 
 /// At the last receive of a run that never could start.
 pub fn never_started(reason: &str) -> String {
-    format!("No pipeline was started, and there will be no further try: {reason}\nhint: run the action again once this is over")
+    format!(
+        "No pipeline was started, and there will be no further try: {reason}\nhint: run the action again once this is over"
+    )
 }
 
 /// At the last receive of a run whose trigger was sent and never answered.

@@ -31,13 +31,20 @@ impl Journey {
                 verdicts[place] = Some(verdict);
             }
         }
-        let missing = || Verdict::new(None, Outcome::Deferred(Deferral::new("the invocation ended before the delivery was done")));
-        let verdicts = verdicts.into_iter().map(|verdict| verdict.unwrap_or_else(|| self.noted(missing(), Instant::now(), None)));
+        let missing = || {
+            Verdict::new(None, Outcome::Deferred(Deferral::new("the invocation ended before the delivery was done")))
+        };
+        let verdicts =
+            verdicts.into_iter().map(|verdict| verdict.unwrap_or_else(|| self.noted(missing(), Instant::now(), None)));
         ids.into_iter().zip(verdicts).collect()
     }
 
     /// Proves all deliveries and groups what is left to do by run, each group in the order of its deliveries.
-    async fn proven_groups(&self, deliveries: Vec<Delivery>, verdicts: &mut [Option<Verdict>]) -> Vec<Vec<(Place, Task, Terms)>> {
+    async fn proven_groups(
+        &self,
+        deliveries: Vec<Delivery>,
+        verdicts: &mut [Option<Verdict>],
+    ) -> Vec<Vec<(Place, Task, Terms)>> {
         let mut proving = JoinSet::new();
         for (place, delivery) in deliveries.into_iter().enumerate() {
             let journey = self.clone();
@@ -47,7 +54,9 @@ impl Journey {
         while let Ok(Some(proven)) = timeout_at(self.cut_off(), proving.join_next()).await {
             match proven {
                 Ok((place, (Ok(task), terms))) => tasks.push((place, task, terms)),
-                Ok((place, (Err(outcome), terms))) => verdicts[place] = Some(self.noted(Verdict::new(None, outcome), Instant::now(), Some(&terms))),
+                Ok((place, (Err(outcome), terms))) => {
+                    verdicts[place] = Some(self.noted(Verdict::new(None, outcome), Instant::now(), Some(&terms)))
+                }
                 Err(_) => self.metrics.count(Metric::Panics),
             }
         }
@@ -71,15 +80,20 @@ impl Journey {
             let run_id = task.run_id().cloned();
             let blocked = done.last().is_some_and(|(_, verdict)| verdict.again());
             let verdict = if blocked {
-                let waits = Outcome::Deferred(Deferral::new("an earlier delivery of the same run must come again first"));
+                let waits =
+                    Outcome::Deferred(Deferral::new("an earlier delivery of the same run must come again first"));
                 self.noted(Verdict::new(run_id, waits), Instant::now(), Some(&terms))
             } else {
                 let (journey, its_terms, started) = (self.clone(), terms.clone(), Instant::now());
                 // A task of its own, so that a panic in it is no panic of its neighbours.
-                let verdict = tokio::spawn(async move { journey.done(task, &its_terms).await }).await.unwrap_or_else(|_| {
-                    self.metrics.count(Metric::Panics);
-                    Verdict::new(run_id, Outcome::Deferred(Deferral::new("an internal error, which the function's log shows")))
-                });
+                let verdict =
+                    tokio::spawn(async move { journey.done(task, &its_terms).await }).await.unwrap_or_else(|_| {
+                        self.metrics.count(Metric::Panics);
+                        Verdict::new(
+                            run_id,
+                            Outcome::Deferred(Deferral::new("an internal error, which the function's log shows")),
+                        )
+                    });
                 self.noted(verdict, started, Some(&terms))
             };
             done.push((place, verdict));
@@ -102,7 +116,8 @@ impl Journey {
             _ => 1,
         };
         let subject = if run_id.is_empty() { "a delivery".to_owned() } else { format!("run `{run_id}`") };
-        let reason = if reason.is_empty() { pipeline.map(|pipeline| pipeline.url.clone()).unwrap_or_default() } else { reason };
+        let reason =
+            if reason.is_empty() { pipeline.map(|pipeline| pipeline.url.clone()).unwrap_or_default() } else { reason };
         let separator = if reason.is_empty() { "" } else { ": " };
         let hint = hint.map(|hint| format!(" (hint: {hint})")).unwrap_or_default();
         let words = format!("{subject} is {}{separator}{reason}{hint}", verdict.outcome.name().to_lowercase());
@@ -122,7 +137,11 @@ impl Journey {
         }
         match &verdict.outcome {
             Outcome::Unreported { .. } | Outcome::Unconfirmed(_) => line!(error),
-            Outcome::Refused(_) | Outcome::Rejected(_) | Outcome::Deferred(_) | Outcome::Unreadable { .. } | Outcome::Unproven(_) => line!(warn),
+            Outcome::Refused(_)
+            | Outcome::Rejected(_)
+            | Outcome::Deferred(_)
+            | Outcome::Unreadable { .. }
+            | Outcome::Unproven(_) => line!(warn),
             _ => line!(info),
         }
         verdict

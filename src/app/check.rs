@@ -45,7 +45,8 @@ fn bad(check: impl Into<String>, detail: impl ToString, hint: &'static str) -> L
 
 impl Journey {
     pub async fn check(&self, request: &Check) -> Checked {
-        let (mut checks, clock, hook, read) = tokio::join!(self.check_login(), self.check_clock(), self.check_hook_secret(), self.check_read_token());
+        let (mut checks, clock, hook, read) =
+            tokio::join!(self.check_login(), self.check_clock(), self.check_hook_secret(), self.check_read_token());
         checks.push(clock);
         checks.push(hook);
         checks.push(read);
@@ -60,11 +61,19 @@ impl Journey {
     async fn check_login(&self) -> Vec<Line> {
         let secret = &self.app.config.glint_secret_id;
         if let Err(error) = self.credentials().await {
-            return vec![bad(format!("secret `{secret}`"), error, "put `{\"clientId\": \"...\", \"clientSecret\": \"...\"}` there, and let the function's role read it")];
+            return vec![bad(
+                format!("secret `{secret}`"),
+                error,
+                "put `{\"clientId\": \"...\", \"clientSecret\": \"...\"}` there, and let the function's role read it",
+            )];
         }
         let login = match self.log_in().await {
             Ok(()) => good("Glint login", format!("`{}` accepts the client", self.app.config.glint_url)),
-            Err(error) => bad("Glint login", error, "check `GLINT_API_URL`, the client's id and secret, and Glint's list of allowed addresses"),
+            Err(error) => bad(
+                "Glint login",
+                error,
+                "check `GLINT_API_URL`, the client's id and secret, and Glint's list of allowed addresses",
+            ),
         };
         vec![good(format!("secret `{secret}`"), "readable"), login]
     }
@@ -74,20 +83,30 @@ impl Journey {
         let theirs = match self.app.glint.clock(self.last_call()).await {
             Ok(Some(theirs)) => theirs,
             Ok(None) => return good("clock", "Glint's answers carry no time to compare with"),
-            Err(error) => return bad("clock", error, "check `GLINT_API_URL` and the function's way out of its network"),
+            Err(error) => {
+                return bad("clock", error, "check `GLINT_API_URL` and the function's way out of its network");
+            }
         };
         let skew = difference(self.now(), theirs);
-        if skew <= SKEW_SECONDS { good("clock", format!("{skew} seconds from Glint's")) } else { bad("clock", format!("{skew} seconds from Glint's"), HINT) }
+        if skew <= SKEW_SECONDS {
+            good("clock", format!("{skew} seconds from Glint's"))
+        } else {
+            bad("clock", format!("{skew} seconds from Glint's"), HINT)
+        }
     }
 
     async fn check_hook_secret(&self) -> Line {
         match self.app.secrets.hook(self.when()).await {
             Ok(None) => good("hook secret", "not set: GitLab's hooks are refused"),
-            Ok(Some(secret)) if secret.signing_token.is_none() && secret.token.is_none() => {
-                bad("hook secret", "it has neither `signingToken` nor `token`", "put `{\"signingToken\": \"whsec_...\"}` or `{\"token\": \"...\"}` there")
-            }
+            Ok(Some(secret)) if secret.signing_token.is_none() && secret.token.is_none() => bad(
+                "hook secret",
+                "it has neither `signingToken` nor `token`",
+                "put `{\"signingToken\": \"whsec_...\"}` or `{\"token\": \"...\"}` there",
+            ),
             Ok(Some(_)) => good("hook secret", "readable"),
-            Err(error) => bad("hook secret", error, "check `GITLAB_HOOK_SECRET_ID`, and that the function's role may read it"),
+            Err(error) => {
+                bad("hook secret", error, "check `GITLAB_HOOK_SECRET_ID`, and that the function's role may read it")
+            }
         }
     }
 
@@ -95,18 +114,25 @@ impl Journey {
         match self.app.secrets.read_token(self.when()).await {
             Ok(None) => good("read token", "not set: unconfirmed pipelines are not looked up, and nothing is swept"),
             Ok(Some(_)) => good("read token", "readable"),
-            Err(error) => bad("read token", error, "check `GITLAB_READ_SECRET_ID`, and that the function's role may read it"),
+            Err(error) => {
+                bad("read token", error, "check `GITLAB_READ_SECRET_ID`, and that the function's role may read it")
+            }
         }
     }
 
     async fn check_projects(&self, request: &Check) -> Vec<Line> {
-        const HINT: &str = "put a JSON object from project paths to trigger tokens there, and let the function's role read it";
+        const HINT: &str =
+            "put a JSON object from project paths to trigger tokens there, and let the function's role read it";
         let secret = format!("secret `{}`", self.app.config.tokens_secret_id);
         let listed = match self.app.secrets.projects(self.when()).await {
             Ok(listed) => listed,
             Err(error) => return vec![bad(secret, error, HINT)],
         };
-        let wanted = if request.projects.is_empty() { listed.into_iter().filter(|key| key.contains('/')).collect() } else { request.projects.clone() };
+        let wanted = if request.projects.is_empty() {
+            listed.into_iter().filter(|key| key.contains('/')).collect()
+        } else {
+            request.projects.clone()
+        };
         let mut lines = vec![good(secret, format!("readable; {} projects to try", wanted.len()))];
         let tries = stream::iter(&wanted).map(|path| self.check_project(path)).buffered(AT_ONCE);
         lines.extend(tries.collect::<Vec<_>>().await);
@@ -123,15 +149,27 @@ impl Journey {
         let token = match self.app.secrets.trigger_token(&project, self.when()).await {
             Ok(Some(token)) => token.value,
             Ok(None) => return bad(name, "there is no trigger token for it", "add it to the secret of trigger tokens"),
-            Err(error) => return bad(name, error, "check `GITLAB_TOKENS_SECRET_ID`, and that the function's role may read it"),
+            Err(error) => {
+                return bad(name, error, "check `GITLAB_TOKENS_SECRET_ID`, and that the function's role may read it");
+            }
         };
         let limit = self.last_call().saturating_duration_since(Instant::now()).min(TRY);
         match self.app.gitlab.trigger(&project, &token, &impossible(), limit).await {
             Err(TriggerError::Rejected(words)) if words.contains("status 400") => good(name, "its trigger token holds"),
-            Err(TriggerError::TokenRefused(_)) => bad(name, "GitLab has no such project for this token", "check the path, and that the trigger token belongs to the project"),
-            Err(TriggerError::Throttled(_)) => good(name, "its trigger token was not refused; GitLab takes no more pipelines for now"),
+            Err(TriggerError::TokenRefused(_)) => bad(
+                name,
+                "GitLab has no such project for this token",
+                "check the path, and that the trigger token belongs to the project",
+            ),
+            Err(TriggerError::Throttled(_)) => {
+                good(name, "its trigger token was not refused; GitLab takes no more pipelines for now")
+            }
             Err(error) => bad(name, error, "check `GITLAB_URL` and the function's way out of its network"),
-            Ok(pipeline) => bad(name, format!("GitLab created {} for a ref that cannot exist", pipeline.url), "cancel it, and tell the maintainers of this function"),
+            Ok(pipeline) => bad(
+                name,
+                format!("GitLab created {} for a ref that cannot exist", pipeline.url),
+                "cancel it, and tell the maintainers of this function",
+            ),
         }
     }
 }

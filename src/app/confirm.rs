@@ -16,17 +16,38 @@ const EARLIER: TimeDelta = TimeDelta::minutes(1);
 
 impl Journey {
     /// The run's pipeline, or `None` where it is proven that there is none. An error says why neither is known yet.
-    pub async fn confirmed(&self, run: &Run, plan: &Plan, terms: &Terms, standing: &Standing) -> Result<Option<Pipeline>, String> {
+    pub async fn confirmed(
+        &self,
+        run: &Run,
+        plan: &Plan,
+        terms: &Terms,
+        standing: &Standing,
+    ) -> Result<Option<Pipeline>, String> {
         let token = match self.app.secrets.read_token(self.when()).await {
             Ok(Some(token)) => token,
             Ok(None) => return Err("an earlier trigger of this run was not confirmed".to_owned()),
-            Err(error) => return Err(format!("an earlier trigger of this run was not confirmed, and cannot be looked up: {error}")),
+            Err(error) => {
+                return Err(format!(
+                    "an earlier trigger of this run was not confirmed, and cannot be looked up: {error}"
+                ));
+            }
         };
-        let sent_at = [run.clicked_at, terms.sent_at].into_iter().flatten().min().or(standing.updated_at).unwrap_or_else(|| self.utc());
+        let sent_at = [run.clicked_at, terms.sent_at]
+            .into_iter()
+            .flatten()
+            .min()
+            .or(standing.updated_at)
+            .unwrap_or_else(|| self.utc());
         let by = self.last_call();
-        let candidates = self.app.gitlab.triggered(&plan.project, &plan.git_ref, sent_at - EARLIER, &token, by).await.map_err(|error| error.to_string())?;
+        let candidates = self
+            .app
+            .gitlab
+            .triggered(&plan.project, &plan.git_ref, sent_at - EARLIER, &token, by)
+            .await
+            .map_err(|error| error.to_string())?;
         for pipeline in candidates {
-            let variables = self.app.gitlab.variables(&pipeline, &token, by).await.map_err(|error| error.to_string())?;
+            let variables =
+                self.app.gitlab.variables(&pipeline, &token, by).await.map_err(|error| error.to_string())?;
             if variables.iter().any(|variable| names_run(&variable.key, &variable.value, run)) {
                 return Ok(Some(pipeline));
             }

@@ -33,7 +33,11 @@ impl Journey {
             return verdict(Outcome::Ignored("the dead letter's run bears a label that its pipeline may have set"));
         }
         let outcome = if words::is_claim(label) {
-            Outcome::Unconfirmed(Doubt { why: "GitLab never confirmed the pipeline".to_owned(), project_url: self.project_page(run), foreign_label: false })
+            Outcome::Unconfirmed(Doubt {
+                why: "GitLab never confirmed the pipeline".to_owned(),
+                project_url: self.project_page(run),
+                foreign_label: false,
+            })
         } else {
             Outcome::Deferred(Deferral::new("the message failed too often and was set aside"))
         };
@@ -48,7 +52,8 @@ impl Journey {
 
     fn project_page(&self, run: &Run) -> String {
         let request = run.request.as_ref().ok();
-        let path = request.and_then(|request| Some(format!("{}/{}", request.group.as_ref()?, request.project.as_ref()?)));
+        let path =
+            request.and_then(|request| Some(format!("{}/{}", request.group.as_ref()?, request.project.as_ref()?)));
         path.map_or_else(|| "the project".to_owned(), |path| self.app.gitlab.project_url(&path))
     }
 }

@@ -32,7 +32,9 @@ impl Journey {
         let Some(claim) = &progress.claim else { return Ok(None) };
         let Some(id) = self.believed(claim, &progress.project).await? else { return Ok(None) };
         match self.run(&id).await {
-            Ok(standing) => Ok(Some(standing).filter(|run| run.status == Status::InProgress && may_be_of(run, &progress.pipeline))),
+            Ok(standing) => {
+                Ok(Some(standing).filter(|run| run.status == Status::InProgress && may_be_of(run, &progress.pipeline)))
+            }
             Err(GlintError::UnknownRun) => Ok(None),
             Err(error) => Err(of_glint(error)),
         }
@@ -54,7 +56,11 @@ impl Journey {
     }
 
     async fn moved(&self, run: &Standing, progress: &Progress) -> Result<Outcome, GlintError> {
-        let outcome = if progress.phase.is_final() { Outcome::Finished(Box::new(progress.clone())) } else { Outcome::Followed(Box::new(progress.clone())) };
+        let outcome = if progress.phase.is_final() {
+            Outcome::Finished(Box::new(progress.clone()))
+        } else {
+            Outcome::Followed(Box::new(progress.clone()))
+        };
         let Some(mut telling) = outcome.telling(false) else { return Ok(outcome) };
         link(&mut telling.update, run, &progress.pipeline);
         if !progress.phase.is_final() && run.label == telling.update.status_label && telling.update.link.is_none() {
@@ -86,7 +92,12 @@ impl Journey {
             },
             Err(missing) => missing,
         };
-        tracing::warn!(run_id = run.id.as_str(), "no `{}` entity was written for run `{}`: {trouble}", deployment.blueprint, run.id);
+        tracing::warn!(
+            run_id = run.id.as_str(),
+            "no `{}` entity was written for run `{}`: {trouble}",
+            deployment.blueprint,
+            run.id
+        );
         drop(self.log(&run.id, &format!("No {} entity was written: {trouble}", deployment.blueprint)).await);
         Ok(())
     }

@@ -55,7 +55,12 @@ fn of_run(run: &Run, text: &str, claim: Option<&Claim>, terms: &Terms) -> Messag
         attributes.push(("x-glint-signature", claim.signature.clone()));
         attributes.push(("x-glint-timestamp", claim.timestamp.clone()));
     }
-    for (name, value) in [("project", project), ("ref", default_ref), ("omitPayload", flag(omit_payload)), ("omitUserInputs", flag(omit_user_inputs))] {
+    for (name, value) in [
+        ("project", project),
+        ("ref", default_ref),
+        ("omitPayload", flag(omit_payload)),
+        ("omitUserInputs", flag(omit_user_inputs)),
+    ] {
         // SQS refuses an empty attribute, which says nothing either.
         attributes.extend(value.filter(|value| !value.is_empty()).map(|value| (name, value)));
     }

@@ -14,7 +14,11 @@ use crate::telemetry::Metric;
 /// What a proven delivery asks for.
 pub enum Task {
     /// The message as it came, with the signature that came beside it.
-    Start { run: Box<Run>, text: String, claim: Option<Claim> },
+    Start {
+        run: Box<Run>,
+        text: String,
+        claim: Option<Claim>,
+    },
     Follow(Box<Progress>),
     Report(Report),
 }
@@ -54,8 +58,12 @@ impl Journey {
         let task = match content {
             Content::Message(unproven) => self.message(unproven, terms.door).await,
             Content::Hook { body, proof } => self.hook(&body, &proof).await,
-            Content::QueuedHook(text) => serde_json::from_str(&text).map(|progress| Task::Follow(Box::new(progress))).map_err(|_| unreadable("the queued hook cannot be read")),
-            Content::QueuedReport(text) => serde_json::from_str(&text).map(Task::Report).map_err(|_| unreadable("the queued report cannot be read")),
+            Content::QueuedHook(text) => serde_json::from_str(&text)
+                .map(|progress| Task::Follow(Box::new(progress)))
+                .map_err(|_| unreadable("the queued hook cannot be read")),
+            Content::QueuedReport(text) => serde_json::from_str(&text)
+                .map(Task::Report)
+                .map_err(|_| unreadable("the queued report cannot be read")),
             Content::Unreadable { why, too_large } => Err(Outcome::Unreadable { why: Unreadable(why), too_large }),
         };
         (task, terms)

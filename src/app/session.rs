@@ -74,7 +74,10 @@ impl Journey {
         self.ask(|bearer| async move { self.app.glint.update(id, update, &bearer, self.last_call()).await }).await
     }
 
-    async fn ask<T, F: Future<Output = Result<T, GlintError>>>(&self, call: impl Fn(Bearer) -> F) -> Result<T, GlintError> {
+    async fn ask<T, F: Future<Output = Result<T, GlintError>>>(
+        &self,
+        call: impl Fn(Bearer) -> F,
+    ) -> Result<T, GlintError> {
         let result = self.timed(Metric::GlintLatency, async {
             let bearer = self.bearer().await?;
             match call(bearer.clone()).await {
@@ -86,7 +89,10 @@ impl Journey {
             }
         });
         let result = result.await;
-        if matches!(result, Err(GlintError::Unavailable { .. } | GlintError::LoginExpired | GlintError::CredentialsRefused)) {
+        if matches!(
+            result,
+            Err(GlintError::Unavailable { .. } | GlintError::LoginExpired | GlintError::CredentialsRefused)
+        ) {
             self.metrics.count(Metric::GlintFaults);
         }
         result

@@ -47,24 +47,30 @@ impl Journey {
         let (most, now) = (self.app.config.max_receives, self.utc());
         let verdict = |outcome, gave_up| Verdict { run_id: Some(run.id.clone()), outcome, gave_up };
         match outcome {
-            Outcome::Refused(_) | Outcome::Rejected(_) => match self.told(&run.id, outcome.telling(false), trail.synchronized).await {
-                Ok(_) => verdict(outcome, false),
-                Err(error) => self.waiting(terms, verdict(untold(&outcome, &error), false)).await,
-            },
-            Outcome::Deferred(_) if terms.redelivery.is_last(most, now) => match self.told(&run.id, outcome.telling(true), trail.synchronized).await {
-                Ok(_) => verdict(outcome, true),
-                Err(_) => verdict(outcome, false),
-            },
+            Outcome::Refused(_) | Outcome::Rejected(_) => {
+                match self.told(&run.id, outcome.telling(false), trail.synchronized).await {
+                    Ok(_) => verdict(outcome, false),
+                    Err(error) => self.waiting(terms, verdict(untold(&outcome, &error), false)).await,
+                }
+            }
+            Outcome::Deferred(_) if terms.redelivery.is_last(most, now) => {
+                match self.told(&run.id, outcome.telling(true), trail.synchronized).await {
+                    Ok(_) => verdict(outcome, true),
+                    Err(_) => verdict(outcome, false),
+                }
+            }
             Outcome::Deferred(_) => {
                 if trail.seen && trail.label.as_deref() != Some(words::WAITING_TO_RETRY) {
                     self.told_if_possible(&run.id, outcome.telling(false)).await;
                 }
                 self.waiting(terms, verdict(outcome, false)).await
             }
-            Outcome::Unconfirmed(_) if terms.redelivery.ends_doubt(most, now) => match self.told(&run.id, outcome.telling(true), trail.synchronized).await {
-                Ok(_) => verdict(outcome, true),
-                Err(_) => verdict(outcome, false),
-            },
+            Outcome::Unconfirmed(_) if terms.redelivery.ends_doubt(most, now) => {
+                match self.told(&run.id, outcome.telling(true), trail.synchronized).await {
+                    Ok(_) => verdict(outcome, true),
+                    Err(_) => verdict(outcome, false),
+                }
+            }
             Outcome::Unconfirmed(_) => {
                 // Writing the label again would make the claim look younger than it is.
                 if trail.label.as_deref() != Some(words::WAITING_TO_CONFIRM) {
@@ -123,5 +129,8 @@ fn spread(run_id: Option<&RunId>, redelivery: Redelivery) -> Duration {
 /// A run that was to be ended, and could not be: it comes again.
 fn untold(outcome: &Outcome, error: &GlintError) -> Outcome {
     let wait = if let GlintError::Unavailable { after, .. } = error { *after } else { None };
-    Outcome::Deferred(Deferral { why: format!("the run is {}, and Glint could not be told: {error}", outcome.name().to_lowercase()), wait })
+    Outcome::Deferred(Deferral {
+        why: format!("the run is {}, and Glint could not be told: {error}", outcome.name().to_lowercase()),
+        wait,
+    })
 }

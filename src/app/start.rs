@@ -64,9 +64,15 @@ impl Journey {
         let (credentials, _) = self.credentials().await.map_err(|error| Outcome::Deferred(Deferral::new(error)))?;
         let planned = plan(run, &terms.aim, &self.app.policy, &credentials.client_secret);
         if claimed {
-            let doubt = |why: String| Doubt { why, project_url: self.project_url(planned.as_ref().ok()), foreign_label: foreign };
+            let doubt = |why: String| Doubt {
+                why,
+                project_url: self.project_url(planned.as_ref().ok()),
+                foreign_label: foreign,
+            };
             let plan = planned.as_ref().map_err(|refusal| Outcome::Unconfirmed(doubt(refusal.what.clone())))?;
-            if let Some(pipeline) = self.confirmed(run, plan, terms, &standing).await.map_err(|why| Outcome::Unconfirmed(doubt(why)))? {
+            if let Some(pipeline) =
+                self.confirmed(run, plan, terms, &standing).await.map_err(|why| Outcome::Unconfirmed(doubt(why)))?
+            {
                 return Ok(self.reported(run, pipeline, trail).await);
             }
         }
@@ -88,13 +94,19 @@ impl Journey {
         let project = &plan.project;
         match self.app.secrets.trigger_token(project, self.when()).await {
             Ok(Some(token)) => Ok(token),
-            Ok(None) => Err(self.operator_fault(format!("there is no trigger token for the project `{project}`"), "let the function's operator add one to the secret of trigger tokens")),
+            Ok(None) => Err(self.operator_fault(
+                format!("there is no trigger token for the project `{project}`"),
+                "let the function's operator add one to the secret of trigger tokens",
+            )),
             Err(error) => {
                 self.metrics.count(Metric::SecretsManagerFaults);
                 if error.is_transient() {
                     return Err(Outcome::Deferred(Deferral::new(error)));
                 }
-                Err(self.operator_fault(format!("the trigger token of `{project}` cannot be read: {error}"), "let the function's operator mend the secret or the function's permission"))
+                Err(self.operator_fault(
+                    format!("the trigger token of `{project}` cannot be read: {error}"),
+                    "let the function's operator mend the secret or the function's permission",
+                ))
             }
         }
     }
@@ -113,7 +125,9 @@ impl Journey {
                 if kept.label == Some(false) {
                     self.metrics.count(Metric::ClaimsNotKept);
                     if !self.app.labels_lost.swap(true, Ordering::Relaxed) {
-                        tracing::warn!("this Glint does not keep a run's label: until a run is linked, another delivery of it may start a second pipeline");
+                        tracing::warn!(
+                            "this Glint does not keep a run's label: until a run is linked, another delivery of it may start a second pipeline"
+                        );
                     }
                 }
                 Ok(())
@@ -123,7 +137,13 @@ impl Journey {
     }
 
     /// Sends the trigger, once, and once more only if nothing was created and something has changed.
-    async fn triggered(&self, run: &Run, plan: &Plan, token: Kept<SecretString>, proof: &str) -> Result<Pipeline, Outcome> {
+    async fn triggered(
+        &self,
+        run: &Run,
+        plan: &Plan,
+        token: Kept<SecretString>,
+        proof: &str,
+    ) -> Result<Pipeline, Outcome> {
         let body = plan.body(run.id.as_str(), proof);
         let send = |token: SecretString| self.sent(plan, &body, token);
         let refused = match send(token.value.clone()).await {
@@ -131,14 +151,22 @@ impl Journey {
             other => return other.map_err(|error| self.of_gitlab(error, plan)),
         };
         // Perhaps the token was rotated since it was read.
-        let newer = self.app.secrets.trigger_token_after(&plan.project, &token.version, self.when()).await.ok().flatten();
+        let newer =
+            self.app.secrets.trigger_token_after(&plan.project, &token.version, self.when()).await.ok().flatten();
         match newer.filter(|newer| newer.value.expose_secret() != token.value.expose_secret()) {
-            Some(newer) if self.left() >= ENOUGH => send(newer.value).await.map_err(|error| self.of_gitlab(error, plan)),
+            Some(newer) if self.left() >= ENOUGH => {
+                send(newer.value).await.map_err(|error| self.of_gitlab(error, plan))
+            }
             _ => Err(self.of_gitlab(TriggerError::TokenRefused(refused), plan)),
         }
     }
 
-    async fn sent(&self, plan: &Plan, body: &[(&'static str, Box<RawValue>)], token: SecretString) -> Result<Pipeline, TriggerError> {
+    async fn sent(
+        &self,
+        plan: &Plan,
+        body: &[(&'static str, Box<RawValue>)],
+        token: SecretString,
+    ) -> Result<Pipeline, TriggerError> {
         let pipeline = retry(self.deadline, || async {
             let limit = self.left().saturating_sub(REPORT).min(TRIGGER);
             if limit < SHORTEST {
@@ -163,7 +191,11 @@ impl Journey {
             }
             TriggerError::Unknown(why) => {
                 self.metrics.count(Metric::GitLabFaults);
-                Outcome::Unconfirmed(Doubt { why: format!("GitLab's answer was lost: {why}"), project_url: self.project_url(Some(plan)), foreign_label: false })
+                Outcome::Unconfirmed(Doubt {
+                    why: format!("GitLab's answer was lost: {why}"),
+                    project_url: self.project_url(Some(plan)),
+                    foreign_label: false,
+                })
             }
         }
     }
@@ -174,7 +206,8 @@ impl Journey {
         let Some(telling) = started.telling(false) else { return started };
         let by = self.report_by();
         let link = async { tokio::time::timeout_at(by, self.update(&run.id, &telling.update)).await };
-        let log = async { tokio::time::timeout_at(by, self.log(&run.id, telling.log.as_deref().unwrap_or_default())).await };
+        let log =
+            async { tokio::time::timeout_at(by, self.log(&run.id, telling.log.as_deref().unwrap_or_default())).await };
         let (linked, logged) = tokio::join!(link, log);
         if !matches!(logged, Ok(Ok(()))) {
             tracing::debug!(run_id = run.id.as_str(), "the log line of run `{}` was not taken", run.id);
@@ -206,7 +239,9 @@ fn is_ours(run: &Run, terms: &Terms) -> Result<(), Outcome> {
     match &run.backend {
         Backend::Other(_) => Err(Outcome::Ignored("the action's backend is not GitLab")),
         // At the URL itself the sender waits for an answer, and its operator can mend the URL: that is refused, with the plan.
-        Backend::Webhook if terms.aim.project.is_none() && terms.door != Door::Web => Err(Outcome::Ignored("the webhook's message names no project")),
+        Backend::Webhook if terms.aim.project.is_none() && terms.door != Door::Web => {
+            Err(Outcome::Ignored("the webhook's message names no project"))
+        }
         Backend::Webhook | Backend::GitLab | Backend::Unnamed => Ok(()),
     }
 }
@@ -218,7 +253,9 @@ fn is_open(standing: &Standing) -> Result<(), Outcome> {
         _ if standing.link.is_some() || standing.external_id.is_some() => Err(Outcome::Duplicate),
         Status::InProgress => Ok(()),
         Status::WaitingForApproval => Err(Outcome::Deferred(Deferral::new("the run waits for approval in Glint"))),
-        Status::Unknown(word) => Err(Outcome::Deferred(Deferral::new(format!("Glint says the run is {word:?}, which is not known here")))),
+        Status::Unknown(word) => {
+            Err(Outcome::Deferred(Deferral::new(format!("Glint says the run is {word:?}, which is not known here"))))
+        }
     }
 }
 
@@ -227,6 +264,8 @@ pub fn of_glint(error: GlintError) -> Outcome {
     match error {
         GlintError::UnknownRun => Outcome::Ignored("Glint knows no such run"),
         GlintError::Unavailable { after, .. } => Outcome::Deferred(Deferral { why: error.to_string(), wait: after }),
-        GlintError::LoginExpired | GlintError::CredentialsRefused | GlintError::Refused { .. } => Outcome::Deferred(Deferral::new(error)),
+        GlintError::LoginExpired | GlintError::CredentialsRefused | GlintError::Refused { .. } => {
+            Outcome::Deferred(Deferral::new(error))
+        }
     }
 }

@@ -49,11 +49,32 @@ impl Journey {
             Ok(runs) => runs,
             Err(error) => return nothing(&error.to_string()),
         };
-        let linked: Vec<(Standing, (u64, u64))> = runs.into_iter().filter_map(|run| Some((Pipeline::parse_external_id(run.external_id.as_deref()?)?, run))).map(|(ids, run)| (run, ids)).collect();
-        let looks: Vec<Look> = stream::iter(&linked).map(|(run, ids)| self.look(run, *ids, &token)).buffer_unordered(AT_ONCE).collect().await;
+        let linked: Vec<(Standing, (u64, u64))> = runs
+            .into_iter()
+            .filter_map(|run| Some((Pipeline::parse_external_id(run.external_id.as_deref()?)?, run)))
+            .map(|(ids, run)| (run, ids))
+            .collect();
+        let looks: Vec<Look> = stream::iter(&linked)
+            .map(|(run, ids)| self.look(run, *ids, &token))
+            .buffer_unordered(AT_ONCE)
+            .collect()
+            .await;
         let count = |wanted: fn(&Look) -> bool| looks.iter().filter(|look| wanted(look)).count();
-        let swept = Swept { runs: linked.len(), ended: count(|look| matches!(look, Look::Ended)), left: count(|look| matches!(look, Look::Left)), reason: None };
-        tracing::info!(runs = swept.runs, ended = swept.ended, left = swept.left, "the sweep ended {} of {} runs in progress, {} are left for the next", swept.ended, swept.runs, swept.left);
+        let swept = Swept {
+            runs: linked.len(),
+            ended: count(|look| matches!(look, Look::Ended)),
+            left: count(|look| matches!(look, Look::Left)),
+            reason: None,
+        };
+        tracing::info!(
+            runs = swept.runs,
+            ended = swept.ended,
+            left = swept.left,
+            "the sweep ended {} of {} runs in progress, {} are left for the next",
+            swept.ended,
+            swept.runs,
+            swept.left
+        );
         swept
     }
 
@@ -65,7 +86,11 @@ impl Journey {
             Ok(Some(progress)) if progress.phase.is_final() => progress,
             Ok(_) => return Look::StillRunning,
             Err(error) => {
-                tracing::warn!(run_id = run.id.as_str(), "the pipeline of run `{}` cannot be looked up: {error}", run.id);
+                tracing::warn!(
+                    run_id = run.id.as_str(),
+                    "the pipeline of run `{}` cannot be looked up: {error}",
+                    run.id
+                );
                 return Look::Left;
             }
         };

@@ -45,7 +45,10 @@ impl Source {
 fn queue_answer(verdicts: &[(Option<String>, Verdict)]) -> Result<Box<RawValue>, MustComeAgain> {
     let mut response = SqsBatchResponse::default();
     for (id, _) in verdicts.iter().filter(|(_, verdict)| verdict.again()) {
-        let id = id.as_ref().filter(|id| !id.is_empty()).ok_or_else(|| MustComeAgain("a message without an id must come again".to_owned()))?;
+        let id = id
+            .as_ref()
+            .filter(|id| !id.is_empty())
+            .ok_or_else(|| MustComeAgain("a message without an id must come again".to_owned()))?;
         let mut failure = BatchItemFailure::default();
         failure.item_identifier.clone_from(id);
         response.batch_item_failures.push(failure);
@@ -128,7 +131,10 @@ fn notification(record: &Object) -> Delivery {
     let sns = record.object("Sns").ok().flatten().unwrap_or_default();
     let sent_at = sns.string("Timestamp").and_then(|at| DateTime::parse_from_rfc3339(&at).ok()).map(|at| at.to_utc());
     let Some((message, claim)) = envelope::notification(&sns) else {
-        return Delivery { content: unreadable("the SNS record has no message".to_owned()), terms: notice_terms(sent_at) };
+        return Delivery {
+            content: unreadable("the SNS record has no message".to_owned()),
+            terms: notice_terms(sent_at),
+        };
     };
     let unproven = if claim.is_some() { Unproven::new(message, claim) } else { Unproven::signed_inside(message) };
     notice(unproven, sent_at)

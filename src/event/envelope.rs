@@ -38,7 +38,9 @@ pub fn notification(root: &Object) -> Option<(String, Option<Claim>)> {
     let attributes = root.object("MessageAttributes").ok().flatten().unwrap_or_default();
     let values: Vec<(String, String)> = attributes
         .iter()
-        .filter_map(|(name, value)| Some((name.to_ascii_lowercase(), Object::parse(value.get()).ok()?.string("Value")?.into_owned())))
+        .filter_map(|(name, value)| {
+            Some((name.to_ascii_lowercase(), Object::parse(value.get()).ok()?.string("Value")?.into_owned()))
+        })
         .collect();
     let claim = Claim::find(|name| values.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str()));
     Some((message, claim))
@@ -56,6 +58,7 @@ pub fn record(record: &Object) -> Result<(String, Option<DateTime<Utc>>), String
     let value = record.string("value").ok_or("the record has no value")?;
     let bytes = BASE64_STANDARD.decode(value.as_bytes()).map_err(|_| "the record's value is not base64")?;
     let text = String::from_utf8(bytes).map_err(|_| "the record's value is not UTF-8")?;
-    let written_at = record.get("timestamp").and_then(|millis| DateTime::from_timestamp_millis(millis.get().parse().ok()?));
+    let written_at =
+        record.get("timestamp").and_then(|millis| DateTime::from_timestamp_millis(millis.get().parse().ok()?));
     Ok((text, written_at))
 }

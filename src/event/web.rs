@@ -7,9 +7,9 @@ use aws_lambda_events::lambda_function_urls::{LambdaFunctionUrlRequest, LambdaFu
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use secrecy::SecretString;
-use sha2::{Digest as _, Sha256};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::{Content, Delivery, Door, Doors, Event, Redelivery, Source, Terms, batch};
 use crate::outcome::{Reply, Verdict};
@@ -24,7 +24,11 @@ pub const MOST_HOOK: usize = 6 * 1024 * 1024;
 /// The one delivery of a request, or the answer to a request that has none.
 pub fn deliveries(payload: &RawValue, doors: &Doors) -> Event {
     let Ok(request) = serde_json::from_str::<LambdaFunctionUrlRequest>(payload.get()) else {
-        return refused(400, "the request cannot be read", "send it through a function URL or an HTTP API with payload format 2.0");
+        return refused(
+            400,
+            "the request cannot be read",
+            "send it through a function URL or an HTTP API with payload format 2.0",
+        );
     };
     if !request.request_context.http.method.as_deref().is_some_and(|method| method.eq_ignore_ascii_case("POST")) {
         return refused(405, "only POST is answered here", "send the message with `POST`");
@@ -39,7 +43,9 @@ pub fn deliveries(payload: &RawValue, doors: &Doors) -> Event {
         Ok(body) => Content::Message(Unproven::new(body, Claim::find(header))),
     };
     let project = path.trim_matches('/');
-    let parameter = |name: &str| url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
+    let parameter = |name: &str| {
+        url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+    };
     let terms = Terms {
         id: content_id(&content, &request.headers),
         door: Door::Web,
@@ -53,8 +59,14 @@ pub fn deliveries(payload: &RawValue, doors: &Doors) -> Event {
 
 /// Where a URL, or the message attributes that stand for one, say the pipeline should run.
 pub fn aim(project: Option<&str>, parameter: impl Fn(&str) -> Option<String>) -> Aim {
-    let flag = |name: &str| parameter(name).map(|value| matches!(value.to_ascii_lowercase().as_str(), "true" | "1" | ""));
-    Aim { project: project.map(str::to_owned), default_ref: parameter("ref"), omit_payload: flag("omitPayload"), omit_user_inputs: flag("omitUserInputs") }
+    let flag =
+        |name: &str| parameter(name).map(|value| matches!(value.to_ascii_lowercase().as_str(), "true" | "1" | ""));
+    Aim {
+        project: project.map(str::to_owned),
+        default_ref: parameter("ref"),
+        omit_payload: flag("omitPayload"),
+        omit_user_inputs: flag("omitUserInputs"),
+    }
 }
 
 /// What makes a hook itself: GitLab's `webhook-id`, which a resent hook keeps, else the SHA-256 of its body.
@@ -92,7 +104,8 @@ fn body(request: &LambdaFunctionUrlRequest, most: usize) -> Result<String, Conte
     if text.len() / 4 * 3 > most + 3 {
         return Err(too_large());
     }
-    let bytes = BASE64_STANDARD.decode(text).map_err(|_| unreadable("the body is not the base64 that it is said to be"))?;
+    let bytes =
+        BASE64_STANDARD.decode(text).map_err(|_| unreadable("the body is not the base64 that it is said to be"))?;
     if bytes.len() > most {
         return Err(too_large());
     }
@@ -100,7 +113,8 @@ fn body(request: &LambdaFunctionUrlRequest, most: usize) -> Result<String, Conte
 }
 
 fn refused(status: u16, reason: &str, hint: &str) -> Event {
-    let reply = Reply { status, retry_after: None, body: json!({ "outcome": "Refused", "reason": reason, "hint": hint }) };
+    let reply =
+        Reply { status, retry_after: None, body: json!({ "outcome": "Refused", "reason": reason, "hint": hint }) };
     Event::Answered(response(&reply))
 }
 

@@ -17,14 +17,23 @@ const THROTTLED: &str = "Too many pipelines created in the last minute";
 pub fn decode(answer: &Answer, token: &SecretString) -> Result<Pipeline, TriggerError> {
     let words = || {
         let words = redact::shown(&words(&answer.body), &[token]);
-        if words.is_empty() { format!("status {}", answer.status) } else { format!("{words} (status {})", answer.status) }
+        if words.is_empty() {
+            format!("status {}", answer.status)
+        } else {
+            format!("{words} (status {})", answer.status)
+        }
     };
     Err(match answer.status {
-        201 => return created(&answer.body).ok_or_else(|| TriggerError::Unknown("GitLab's 201 cannot be read".to_owned())),
+        201 => {
+            return created(&answer.body).ok_or_else(|| TriggerError::Unknown("GitLab's 201 cannot be read".to_owned()));
+        }
         401 | 404 => TriggerError::TokenRefused(words()),
         400 if said(&answer.body).contains(THROTTLED) => TriggerError::Throttled(None),
         400 | 403 | 405 | 413 | 422 => TriggerError::Rejected(words()),
-        300..=399 => TriggerError::Rejected(format!("GitLab answered with a redirect (status {}), which is not followed; check `GITLAB_URL`", answer.status)),
+        300..=399 => TriggerError::Rejected(format!(
+            "GitLab answered with a redirect (status {}), which is not followed; check `GITLAB_URL`",
+            answer.status
+        )),
         429 => TriggerError::Throttled(crate::retry::asked_wait(&answer.headers, date(answer))),
         _ => TriggerError::Unknown(words()),
     })
@@ -45,7 +54,11 @@ fn created(body: &[u8]) -> Option<Pipeline> {
     }
     let Created { id, project_id, web_url } = serde_json::from_slice(body).ok()?;
     let is_link = web_url.starts_with("https://") || web_url.starts_with("http://");
-    (is_link && !web_url.contains(char::is_control) && web_url.len() <= 2048).then_some(Pipeline { id, project_id, url: web_url })
+    (is_link && !web_url.contains(char::is_control) && web_url.len() <= 2048).then_some(Pipeline {
+        id,
+        project_id,
+        url: web_url,
+    })
 }
 
 fn said(body: &[u8]) -> String {
@@ -83,18 +96,34 @@ mod tests {
     use std::time::Duration;
 
     fn decoded(status: u16, body: &str) -> Result<Pipeline, TriggerError> {
-        decode(&Answer { status, headers: HeaderMap::new(), body: body.as_bytes().to_vec() }, &SecretString::from("glptt-secret-token"))
+        decode(
+            &Answer { status, headers: HeaderMap::new(), body: body.as_bytes().to_vec() },
+            &SecretString::from("glptt-secret-token"),
+        )
     }
 
     #[test]
     fn a_created_pipeline_is_read_leniently() {
-        let pipeline = decoded(201, r#"{"id":257,"project_id":123,"web_url":"http://127.0.0.1/g/p/-/pipelines/257","new":{}}"#).unwrap();
+        let pipeline =
+            decoded(201, r#"{"id":257,"project_id":123,"web_url":"http://127.0.0.1/g/p/-/pipelines/257","new":{}}"#)
+                .unwrap();
         assert_eq!(pipeline.external_id(), "gl_123_257");
     }
 
     #[test]
     fn an_answer_that_proves_nothing_is_unknown() {
-        for (status, body) in [(200, "{}"), (202, ""), (201, ""), (201, "<html>"), (201, r#"{"id":"257"}"#), (201, r#"{"id":1,"project_id":2,"web_url":"javascript:x"}"#), (409, r#"{"message":"409 Conflict: Resource lock"}"#), (500, ""), (502, "<html>"), (504, "")] {
+        for (status, body) in [
+            (200, "{}"),
+            (202, ""),
+            (201, ""),
+            (201, "<html>"),
+            (201, r#"{"id":"257"}"#),
+            (201, r#"{"id":1,"project_id":2,"web_url":"javascript:x"}"#),
+            (409, r#"{"message":"409 Conflict: Resource lock"}"#),
+            (500, ""),
+            (502, "<html>"),
+            (504, ""),
+        ] {
             assert!(matches!(decoded(status, body), Err(TriggerError::Unknown(_))), "{status} {body}");
         }
     }
@@ -123,6 +152,9 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(RETRY_AFTER, HeaderValue::from_static("9"));
         let answer = Answer { status: 429, headers, body: b"Retry later".to_vec() };
-        assert_eq!(decode(&answer, &SecretString::from("t")), Err(TriggerError::Throttled(Some(Duration::from_secs(9)))));
+        assert_eq!(
+            decode(&answer, &SecretString::from("t")),
+            Err(TriggerError::Throttled(Some(Duration::from_secs(9))))
+        );
     }
 }

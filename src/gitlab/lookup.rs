@@ -59,7 +59,14 @@ struct Found {
 
 impl GitLab {
     /// The project's pipelines that a trigger started on `git_ref` since `since`, newest first.
-    pub async fn triggered(&self, project: &Project, git_ref: &Ref, since: DateTime<Utc>, token: &SecretString, by: Instant) -> Result<Vec<Pipeline>, LookupError> {
+    pub async fn triggered(
+        &self,
+        project: &Project,
+        git_ref: &Ref,
+        since: DateTime<Utc>,
+        token: &SecretString,
+        by: Instant,
+    ) -> Result<Vec<Pipeline>, LookupError> {
         let since = since.to_rfc3339_opts(SecondsFormat::Secs, true);
         let git_ref = percent(git_ref.as_str());
         let mut pipelines = Vec::new();
@@ -71,7 +78,11 @@ impl GitLab {
             );
             let found: Vec<Found> = self.get(&path, token, by).await?;
             let is_last = found.len() < PER_PAGE;
-            pipelines.extend(found.into_iter().map(|found| Pipeline { id: found.id, project_id: found.project_id, url: found.web_url }));
+            pipelines.extend(found.into_iter().map(|found| Pipeline {
+                id: found.id,
+                project_id: found.project_id,
+                url: found.web_url,
+            }));
             if is_last {
                 return Ok(pipelines);
             }
@@ -80,12 +91,23 @@ impl GitLab {
     }
 
     /// The variables a pipeline was started with, `TRIGGER_PAYLOAD` among them.
-    pub async fn variables(&self, pipeline: &Pipeline, token: &SecretString, by: Instant) -> Result<Vec<Variable>, LookupError> {
+    pub async fn variables(
+        &self,
+        pipeline: &Pipeline,
+        token: &SecretString,
+        by: Instant,
+    ) -> Result<Vec<Variable>, LookupError> {
         self.get(&format!("projects/{}/pipelines/{}/variables", pipeline.project_id, pipeline.id), token, by).await
     }
 
     /// How a pipeline stands, with its failed jobs where it failed. `None` while it is between the phases that move a run.
-    pub async fn progress(&self, project_id: u64, pipeline_id: u64, token: &SecretString, by: Instant) -> Result<Option<Progress>, LookupError> {
+    pub async fn progress(
+        &self,
+        project_id: u64,
+        pipeline_id: u64,
+        token: &SecretString,
+        by: Instant,
+    ) -> Result<Option<Progress>, LookupError> {
         #[derive(Deserialize)]
         struct Detail {
             status: String,
@@ -102,7 +124,12 @@ impl GitLab {
         Ok(Some(Progress { pipeline, project, phase, sha: detail.sha, failed_jobs, claim: None }))
     }
 
-    async fn failed_jobs(&self, pipeline: &str, token: &SecretString, by: Instant) -> Result<Vec<FailedJob>, LookupError> {
+    async fn failed_jobs(
+        &self,
+        pipeline: &str,
+        token: &SecretString,
+        by: Instant,
+    ) -> Result<Vec<FailedJob>, LookupError> {
         #[derive(Deserialize)]
         struct Job {
             name: String,
@@ -114,9 +141,12 @@ impl GitLab {
             #[serde(default)]
             allow_failure: bool,
         }
-        let jobs: Vec<Job> = self.get(&format!("{pipeline}/jobs?scope%5B%5D=failed&per_page={PER_PAGE}"), token, by).await?;
+        let jobs: Vec<Job> =
+            self.get(&format!("{pipeline}/jobs?scope%5B%5D=failed&per_page={PER_PAGE}"), token, by).await?;
         let failed = jobs.into_iter().filter(|job| !job.allow_failure);
-        Ok(failed.map(|job| FailedJob { name: job.name, stage: job.stage, url: job.web_url, reason: job.failure_reason }).collect())
+        Ok(failed
+            .map(|job| FailedJob { name: job.name, stage: job.stage, url: job.web_url, reason: job.failure_reason })
+            .collect())
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str, token: &SecretString, by: Instant) -> Result<T, LookupError> {
@@ -129,7 +159,8 @@ impl GitLab {
                 NoAnswer::NotSent(why) | NoAnswer::Lost(why) => LookupError::Unavailable(why),
             })?;
             match answer.status {
-                200 => serde_json::from_slice(&answer.body).map_err(|_| LookupError::Unavailable("the answer cannot be read".to_owned())),
+                200 => serde_json::from_slice(&answer.body)
+                    .map_err(|_| LookupError::Unavailable("the answer cannot be read".to_owned())),
                 status @ (400 | 401 | 403 | 404) => Err(LookupError::Refused(status)),
                 status => Err(LookupError::Unavailable(format!("status {status}"))),
             }
@@ -146,5 +177,13 @@ fn project_of(web_url: &str) -> &str {
 
 /// A query's value, everything but unreserved characters encoded.
 fn percent(text: &str) -> String {
-    text.bytes().map(|byte| if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+    text.bytes()
+        .map(|byte| {
+            if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+                char::from(byte).to_string()
+            } else {
+                format!("%{byte:02X}")
+            }
+        })
+        .collect()
 }

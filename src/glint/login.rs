@@ -54,7 +54,8 @@ impl Glint {
     pub async fn bearer(&self, credentials: &Credentials, now: SystemTime, by: Instant) -> Result<Bearer, GlintError> {
         let mut state = self.login.current.lock().await;
         let is_valid = |session: &&Session| {
-            let same = session.client_id == credentials.client_id && session.client_secret.expose_secret() == credentials.client_secret.expose_secret();
+            let same = session.client_id == credentials.client_id
+                && session.client_secret.expose_secret() == credentials.client_secret.expose_secret();
             same && now < session.expires_at
         };
         if let Some(session) = state.session.as_ref().filter(is_valid) {
@@ -88,7 +89,8 @@ impl Glint {
             #[serde(default)]
             expires_in: Option<f64>,
         }
-        let body = json!({ "clientId": credentials.client_id, "clientSecret": credentials.client_secret.expose_secret() });
+        let body =
+            json!({ "clientId": credentials.client_id, "clientSecret": credentials.client_secret.expose_secret() });
         let request = self.request(Method::POST, "auth/access_token", Some(&body))?;
         let answer = self.http.send(request, CAP, LIMIT).await.map_err(no_answer)?;
         if !(200..300).contains(&answer.status) {

@@ -49,7 +49,9 @@ fn standing(value: &RawValue) -> Option<Standing> {
         label: text("statusLabel"),
         link: text("link").or_else(|| first_link(&run)),
         external_id: text("externalRunId"),
-        updated_at: text("updatedAt").and_then(|at| DateTime::parse_from_rfc3339(&at).ok()).map(|at| at.with_timezone(&Utc)),
+        updated_at: text("updatedAt")
+            .and_then(|at| DateTime::parse_from_rfc3339(&at).ok())
+            .map(|at| at.with_timezone(&Utc)),
         inputs: inputs.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
         started_by: started_by(&run),
         synchronized: run.object("payload").ok().flatten().is_some_and(|payload| payload.is_true("synchronized")),
@@ -87,14 +89,25 @@ mod tests {
         let older = run(br#"{"ok":true,"run":{"id":"r_1","status":"IN_PROGRESS","action":"deploy","endedAt":null,"source":"UI","properties":{"a":1}}}"#).unwrap();
         assert_eq!((older.status, older.label, older.link), (Status::InProgress, None, None));
         let newer = run(br#"{"run":{"id":"r_1","status":"SUCCESS","action":{"identifier":"d"},"statusLabel":"x","link":["https://a"],"externalRunId":"gl_1_2","updatedAt":"2024-03-27T09:12:03.120Z","payload":{"synchronized":true}}}"#).unwrap();
-        assert_eq!((newer.status, newer.link.as_deref(), newer.external_id.as_deref()), (Status::Ended, Some("https://a"), Some("gl_1_2")));
+        assert_eq!(
+            (newer.status, newer.link.as_deref(), newer.external_id.as_deref()),
+            (Status::Ended, Some("https://a"), Some("gl_1_2"))
+        );
         assert!(newer.synchronized && newer.updated_at.is_some());
         assert_eq!(run(br#"{"run":{"id":"r_1","status":"IN_PROGRESS","link":[]}}"#).unwrap().link, None);
     }
 
     #[test]
     fn what_is_no_run_is_not_guessed() {
-        for body in ["", "<html>", "{}", r#"{"run":null}"#, r#"{"run":{"id":"r_1"}}"#, r#"{"run":{"status":"IN_PROGRESS"}}"#, r#"{"run":{"id":7,"status":1}}"#] {
+        for body in [
+            "",
+            "<html>",
+            "{}",
+            r#"{"run":null}"#,
+            r#"{"run":{"id":"r_1"}}"#,
+            r#"{"run":{"status":"IN_PROGRESS"}}"#,
+            r#"{"run":{"id":7,"status":1}}"#,
+        ] {
             assert!(run(body.as_bytes()).is_none(), "{body}");
         }
     }
@@ -102,7 +115,10 @@ mod tests {
     #[test]
     fn errors_are_read_as_words_or_objects() {
         assert_eq!(error(br#"{"ok":false,"error":"not_found","message":"no"}"#), ("not_found".into(), "no".into()));
-        assert_eq!(error(br#"{"error":{"name":"run_synchronized_error","message":"sync"}}"#), ("run_synchronized_error".into(), "sync".into()));
+        assert_eq!(
+            error(br#"{"error":{"name":"run_synchronized_error","message":"sync"}}"#),
+            ("run_synchronized_error".into(), "sync".into())
+        );
         assert_eq!(error(b"<html>"), (String::new(), String::new()));
     }
 }

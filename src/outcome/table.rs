@@ -10,16 +10,34 @@ use crate::signature::Forged;
 /// One sample of each outcome, with when it happens.
 fn samples() -> Vec<(Outcome, &'static str)> {
     let pipeline = Pipeline { id: 2, project_id: 1, url: "…".to_owned() };
-    let progress = |phase| Box::new(Progress { pipeline: pipeline.clone(), project: String::new(), phase, sha: None, failed_jobs: Vec::new(), claim: None });
+    let progress = |phase| {
+        Box::new(Progress {
+            pipeline: pipeline.clone(),
+            project: String::new(),
+            phase,
+            sha: None,
+            failed_jobs: Vec::new(),
+            claim: None,
+        })
+    };
     let doubt = Doubt { why: String::new(), project_url: String::new(), foreign_label: false };
     vec![
         (Outcome::Started(pipeline.clone()), "GitLab created the pipeline"),
         (Outcome::Duplicate, "the run is linked or ended already"),
         (Outcome::Ignored(""), "not a run for GitLab, a change-log message, or a run that Glint does not know"),
-        (Outcome::Refused(Refusal::new("", "")), "the action, its inputs or the function's secrets need a change first"),
+        (
+            Outcome::Refused(Refusal::new("", "")),
+            "the action, its inputs or the function's secrets need a change first",
+        ),
         (Outcome::Rejected(String::new()), "GitLab said no: 400, 401, 403, 404, 405, 413, 422 or a redirect"),
-        (Outcome::Deferred(Deferral::new("")), "nothing was created and trying again may help: an upstream is down or throttles"),
-        (Outcome::Unreported { pipeline: pipeline.clone(), queued: false }, "GitLab created the pipeline and Glint cannot be told in time"),
+        (
+            Outcome::Deferred(Deferral::new("")),
+            "nothing was created and trying again may help: an upstream is down or throttles",
+        ),
+        (
+            Outcome::Unreported { pipeline: pipeline.clone(), queued: false },
+            "GitLab created the pipeline and Glint cannot be told in time",
+        ),
         (Outcome::Unconfirmed(doubt), "the trigger was sent and its answer is lost"),
         (Outcome::Finished(progress(Phase::Success)), "the pipeline ended"),
         (Outcome::Followed(progress(Phase::Running)), "the pipeline is pending or running"),
@@ -38,7 +56,11 @@ pub fn table() -> String {
         let queue = if verdict.again() { "again" } else { "done" };
         let reply = verdict.reply();
         let retry_after = if reply.retry_after.is_some() { " + `Retry-After`" } else { "" };
-        out.push_str(&format!("| {} | {when} | {shows} | {queue} | {}{retry_after} |\n", verdict.outcome.name(), reply.status));
+        out.push_str(&format!(
+            "| {} | {when} | {shows} | {queue} | {}{retry_after} |\n",
+            verdict.outcome.name(),
+            reply.status
+        ));
     }
     out
 }
@@ -58,7 +80,11 @@ fn described(telling: &Telling) -> String {
     parts.extend(telling.log.as_ref().map(|_| "a log line".to_owned()));
     parts.extend(update.link.as_ref().map(|_| "`link`".to_owned()));
     parts.extend(update.external_run_id.as_ref().map(|_| "`externalRunId`".to_owned()));
-    parts.extend(update.status.map(|status| if status == Ending::Success { "`SUCCESS` or `FAILURE`" } else { "`FAILURE`" }.to_owned()));
+    parts.extend(
+        update
+            .status
+            .map(|status| if status == Ending::Success { "`SUCCESS` or `FAILURE`" } else { "`FAILURE`" }.to_owned()),
+    );
     parts.extend(update.status_label.as_ref().map(|label| format!("label `{label}`")));
     parts.extend(update.summary.as_ref().map(|_| "the summary".to_owned()));
     parts.join(", ")

@@ -10,8 +10,24 @@ const LONGEST: usize = 255;
 
 /// Families of names, by their prefix and in any case.
 const FAMILIES: [&str; 18] = [
-    "CI_", "GITLAB_", "GIT_", "FF_", "RUNNER_", "DOCKER_", "KUBE", "SECURE_", "AWS_", "LD_", "DYLD_", "BASH_", "TRIGGER_", "CHAT_", "NPM_CONFIG_", "PIP_",
-    "MAVEN_", "JAVA_TOOL",
+    "CI_",
+    "GITLAB_",
+    "GIT_",
+    "FF_",
+    "RUNNER_",
+    "DOCKER_",
+    "KUBE",
+    "SECURE_",
+    "AWS_",
+    "LD_",
+    "DYLD_",
+    "BASH_",
+    "TRIGGER_",
+    "CHAT_",
+    "NPM_CONFIG_",
+    "PIP_",
+    "MAVEN_",
+    "JAVA_TOOL",
 ];
 
 /// Proxies, in any case: programs disagree on which one they read.
@@ -19,29 +35,64 @@ const PROXIES: [&str; 4] = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"
 
 /// Single names, only as written: an input named `env` or `path` is harmless.
 const WORDS: [&str; 22] = [
-    "CI", "PATH", "HOME", "SHELL", "ENV", "IFS", "PS4", "PROMPT_COMMAND", "PYTHONPATH", "PYTHONSTARTUP", "PERL5OPT", "PERL5LIB", "RUBYOPT", "NODE_OPTIONS",
-    "GOFLAGS", "CARGO_HOME", "RUSTC_WRAPPER", "SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "ARTIFACT_DOWNLOAD_ATTEMPTS", "RESTORE_CACHE_ATTEMPTS",
+    "CI",
+    "PATH",
+    "HOME",
+    "SHELL",
+    "ENV",
+    "IFS",
+    "PS4",
+    "PROMPT_COMMAND",
+    "PYTHONPATH",
+    "PYTHONSTARTUP",
+    "PERL5OPT",
+    "PERL5LIB",
+    "RUBYOPT",
+    "NODE_OPTIONS",
+    "GOFLAGS",
+    "CARGO_HOME",
+    "RUSTC_WRAPPER",
+    "SSL_CERT_FILE",
+    "CURL_CA_BUNDLE",
+    "REQUESTS_CA_BUNDLE",
+    "ARTIFACT_DOWNLOAD_ATTEMPTS",
+    "RESTORE_CACHE_ATTEMPTS",
 ];
 
 /// Whether a user input may become the variable `name`. `TRIGGER_PAYLOAD` may never: GitLab sets it itself and fails the pipeline.
 pub fn check(name: &str, allowed: &[String]) -> Result<(), Refusal> {
     if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
-        return Err(Refusal::new(format!("the user input {name:?} is no name that a CI/CD variable can have"), "rename the input in the action: letters, digits and `_`"));
+        return Err(Refusal::new(
+            format!("the user input {name:?} is no name that a CI/CD variable can have"),
+            "rename the input in the action: letters, digits and `_`",
+        ));
     }
     if name.len() > LONGEST {
-        return Err(Refusal::new(format!("the user input `{}...` has a name longer than {LONGEST} characters", &name[..32]), "shorten the name in the action"));
+        return Err(Refusal::new(
+            format!("the user input `{}...` has a name longer than {LONGEST} characters", &name[..32]),
+            "shorten the name in the action",
+        ));
     }
     let fixed = name.eq_ignore_ascii_case("TRIGGER_PAYLOAD");
     if fixed || (is_reserved(name) && !allowed.iter().any(|allowed| allowed == name)) {
-        let hint = if fixed { "rename the input in the action" } else { "rename the input in the action, or let the function's operator list it in `ALLOW_VARIABLES`" };
-        return Err(Refusal::new(format!("the user input `{name}` would set a variable that GitLab, its runners or the tools of a job obey"), hint));
+        let hint = if fixed {
+            "rename the input in the action"
+        } else {
+            "rename the input in the action, or let the function's operator list it in `ALLOW_VARIABLES`"
+        };
+        return Err(Refusal::new(
+            format!("the user input `{name}` would set a variable that GitLab, its runners or the tools of a job obey"),
+            hint,
+        ));
     }
     Ok(())
 }
 
 fn is_reserved(name: &str) -> bool {
     let upper = name.to_ascii_uppercase();
-    FAMILIES.iter().any(|family| upper.starts_with(family)) || PROXIES.contains(&upper.as_str()) || WORDS.contains(&name)
+    FAMILIES.iter().any(|family| upper.starts_with(family))
+        || PROXIES.contains(&upper.as_str())
+        || WORDS.contains(&name)
 }
 
 #[cfg(test)]
@@ -50,14 +101,43 @@ mod tests {
 
     #[test]
     fn names_that_take_over_a_runner_are_refused() {
-        for name in ["CI_JOB_TOKEN", "ci_debug_trace", "LD_PRELOAD", "GIT_SSH_COMMAND", "http_proxy", "HTTPS_PROXY", "PATH", "ENV", "BASH_ENV", "Kubeconfig", "npm_config_registry", "CI"] {
+        for name in [
+            "CI_JOB_TOKEN",
+            "ci_debug_trace",
+            "LD_PRELOAD",
+            "GIT_SSH_COMMAND",
+            "http_proxy",
+            "HTTPS_PROXY",
+            "PATH",
+            "ENV",
+            "BASH_ENV",
+            "Kubeconfig",
+            "npm_config_registry",
+            "CI",
+        ] {
             assert!(check(name, &[]).unwrap_err().what.contains(name), "{name}");
         }
     }
 
     #[test]
     fn everyday_inputs_pass() {
-        for name in ["env", "path", "home", "service", "environment", "replicas", "dryRun", "git", "ci", "docker", "_x", "version_1", "cicd", "github_org", "2fa"] {
+        for name in [
+            "env",
+            "path",
+            "home",
+            "service",
+            "environment",
+            "replicas",
+            "dryRun",
+            "git",
+            "ci",
+            "docker",
+            "_x",
+            "version_1",
+            "cicd",
+            "github_org",
+            "2fa",
+        ] {
             assert_eq!(check(name, &[]), Ok(()), "{name}");
         }
     }

@@ -31,7 +31,11 @@ mod tests {
     #[test]
     fn glints_vectors_open() {
         for (secret, sealed, plain) in [
-            ("glint-test-client-secret-0123456789abcdef", "AAECAwQFBgcICQoLDA0OD+Vz2H2DVoKVrKb4wIUfLj8qedFZp+ajxYG+K1Y=", "s3cr3t-value"),
+            (
+                "glint-test-client-secret-0123456789abcdef",
+                "AAECAwQFBgcICQoLDA0OD+Vz2H2DVoKVrKb4wIUfLj8qedFZp+ajxYG+K1Y=",
+                "s3cr3t-value",
+            ),
             (&"a".repeat(32), "AAECAwQFBgcICQoLDA0OD1LJmFoeBvsp6Kq9Q/ClKt3vdGM3DWY7fs6YvFk=", "secret_value"),
         ] {
             assert_eq!(open(sealed, &SecretString::from(secret)).unwrap().as_str(), plain);

@@ -33,9 +33,17 @@ impl Values {
     }
 
     /// Turns `inputs` into what GitLab takes, `secrets` of them decrypted.
-    pub fn of(inputs: &Inputs, secrets: &[String], policy: &Policy, client_secret: &SecretString) -> Result<Self, Refusal> {
+    pub fn of(
+        inputs: &Inputs,
+        secrets: &[String],
+        policy: &Policy,
+        client_secret: &SecretString,
+    ) -> Result<Self, Refusal> {
         if inputs.len() > MOST {
-            return Err(Refusal::new(format!("there are {} user inputs, more than the {MOST} variables that GitLab takes", inputs.len()), "set `omitUserInputs` in the action, or send fewer"));
+            return Err(Refusal::new(
+                format!("there are {} user inputs, more than the {MOST} variables that GitLab takes", inputs.len()),
+                "set `omitUserInputs` in the action, or send fewer",
+            ));
         }
         let mut values = Vec::with_capacity(inputs.len());
         for (name, value) in inputs {
@@ -47,9 +55,19 @@ impl Values {
                 names::check(name, &policy.allow_variables)?;
             }
             let plain = if secrets.contains(name) { Some(opened(name, value, client_secret)?) } else { None };
-            let text = if policy.inputs_as_inputs { typed(name, value, plain, policy)? } else { spelled(name, value, plain, policy)? };
+            let text = if policy.inputs_as_inputs {
+                typed(name, value, plain, policy)?
+            } else {
+                spelled(name, value, plain, policy)?
+            };
             if text.len() > LONGEST_VALUE {
-                return Err(Refusal::new(format!("the user input `{name}` has {} bytes, more than the {LONGEST_VALUE} that GitLab takes", text.len()), "send less, or pass a link to it"));
+                return Err(Refusal::new(
+                    format!(
+                        "the user input `{name}` has {} bytes, more than the {LONGEST_VALUE} that GitLab takes",
+                        text.len()
+                    ),
+                    "send less, or pass a link to it",
+                ));
             }
             values.push((name.clone(), text));
         }
@@ -59,7 +77,11 @@ impl Values {
     /// The body's member: always an object, since GitLab refuses `"variables": null`; no `inputs` at all where there are none.
     pub fn member(&self) -> Option<(&'static str, Box<RawValue>)> {
         let object = |value: fn(&str) -> String| {
-            let pairs: Vec<Zeroizing<String>> = self.pairs().iter().map(|(name, text)| Zeroizing::new(format!("{}:{}", json::quote(name), value(text)))).collect();
+            let pairs: Vec<Zeroizing<String>> = self
+                .pairs()
+                .iter()
+                .map(|(name, text)| Zeroizing::new(format!("{}:{}", json::quote(name), value(text))))
+                .collect();
             let texts: Vec<&str> = pairs.iter().map(|pair| pair.as_str()).collect();
             raw(format!("{{{}}}", texts.join(",")))
         };
@@ -92,7 +114,12 @@ fn opened(name: &str, value: &RawValue, client_secret: &SecretString) -> Result<
 }
 
 /// The value as the agent's `tostring` spells it: strings as they are, numbers in the digits sent, the rest as compact JSON.
-fn spelled(name: &str, value: &RawValue, plain: Option<Zeroizing<String>>, policy: &Policy) -> Result<Zeroizing<String>, Refusal> {
+fn spelled(
+    name: &str,
+    value: &RawValue,
+    plain: Option<Zeroizing<String>>,
+    policy: &Policy,
+) -> Result<Zeroizing<String>, Refusal> {
     let text = match plain {
         Some(plain) => plain,
         None => Zeroizing::new(match json::string(value) {
@@ -101,13 +128,21 @@ fn spelled(name: &str, value: &RawValue, plain: Option<Zeroizing<String>>, polic
         }),
     };
     if text.contains('\0') {
-        return Err(Refusal::new(format!("the user input `{name}` holds a NUL character, which no variable can"), "take it out"));
+        return Err(Refusal::new(
+            format!("the user input `{name}` holds a NUL character, which no variable can"),
+            "take it out",
+        ));
     }
     Ok(if policy.escape_dollar { Zeroizing::new(text.replace('$', "$$")) } else { text })
 }
 
 /// The value as JSON of its own type. A secret of an object type decrypts to JSON, any other to a string.
-fn typed(name: &str, value: &RawValue, plain: Option<Zeroizing<String>>, policy: &Policy) -> Result<Zeroizing<String>, Refusal> {
+fn typed(
+    name: &str,
+    value: &RawValue,
+    plain: Option<Zeroizing<String>>,
+    policy: &Policy,
+) -> Result<Zeroizing<String>, Refusal> {
     let text = match plain {
         Some(plain) if plain.starts_with(['{', '[']) && serde_json::from_str::<&RawValue>(&plain).is_ok() => plain,
         Some(plain) => Zeroizing::new(json::quote(&plain)),
@@ -117,5 +152,7 @@ fn typed(name: &str, value: &RawValue, plain: Option<Zeroizing<String>>, policy:
 }
 
 fn compact(name: &str, value: &RawValue) -> Result<String, Refusal> {
-    json::compact(value, NonAscii::Kept).map_err(|error| Refusal::new(format!("the user input `{name}` cannot be read: {error}"), "send each member once"))
+    json::compact(value, NonAscii::Kept).map_err(|error| {
+        Refusal::new(format!("the user input `{name}` cannot be read: {error}"), "send each member once")
+    })
 }

@@ -108,7 +108,9 @@ impl Cache {
         let slot = self.slot(key);
         let mut slot = slot.lock().await;
         // What was read for this very invocation is fresh, however short secrets may be kept.
-        let is_young = |at: SystemTime, limit: Duration| at >= when.now || when.now.duration_since(at).is_ok_and(|age| age < limit);
+        let is_young = |at: SystemTime, limit: Duration| {
+            at >= when.now || when.now.duration_since(at).is_ok_and(|age| age < limit)
+        };
         if let Some(entry) = slot.entry.as_ref().filter(|entry| is_young(entry.read_at, self.ttl)) {
             return Ok(entry.kept());
         }
@@ -121,7 +123,12 @@ impl Cache {
     }
 
     /// The secret read again, if it has changed from `refused`.
-    pub async fn get_after(&self, key: &Key, refused: &Version, when: When) -> Result<Option<Kept<SecretString>>, SecretError> {
+    pub async fn get_after(
+        &self,
+        key: &Key,
+        refused: &Version,
+        when: When,
+    ) -> Result<Option<Kept<SecretString>>, SecretError> {
         let slot = self.slot(key);
         let mut slot = slot.lock().await;
         if let Some(entry) = slot.entry.as_ref().filter(|entry| entry.version != *refused) {
@@ -150,7 +157,8 @@ impl Cache {
                 Ok(kept)
             }
             Err(error) if error.is_transient() => {
-                let in_grace = |entry: &&Entry| when.now.duration_since(entry.read_at).is_ok_and(|age| age < self.ttl + GRACE);
+                let in_grace =
+                    |entry: &&Entry| when.now.duration_since(entry.read_at).is_ok_and(|age| age < self.ttl + GRACE);
                 slot.entry.as_ref().filter(in_grace).map(Entry::kept).ok_or(error)
             }
             Err(error) => {
@@ -181,7 +189,10 @@ impl Entry {
 }
 
 /// Which of the caller's choices an error of the SDK leaves. Its own words may quote the answer, so only its code is told.
-fn failure<E: ProvideErrorMetadata + std::error::Error + 'static>(id: &str, error: &SdkError<E, HttpResponse>) -> SecretError {
+fn failure<E: ProvideErrorMetadata + std::error::Error + 'static>(
+    id: &str,
+    error: &SdkError<E, HttpResponse>,
+) -> SecretError {
     let id = id.to_owned();
     let SdkError::ServiceError(service) = error else {
         return SecretError::Unavailable(aws::not_served(error));
@@ -189,9 +200,13 @@ fn failure<E: ProvideErrorMetadata + std::error::Error + 'static>(id: &str, erro
     match service.err().code().unwrap_or_default() {
         "ResourceNotFoundException" => SecretError::Missing(id),
         "AccessDeniedException" | "UnrecognizedClientException" => SecretError::Denied(id),
-        "InvalidRequestException" => SecretError::Unusable(format!("the secret `{id}` is about to be deleted, or not readable as asked")),
+        "InvalidRequestException" => {
+            SecretError::Unusable(format!("the secret `{id}` is about to be deleted, or not readable as asked"))
+        }
         "DecryptionFailure" => SecretError::Unusable(format!("the key of the secret `{id}` cannot decrypt it")),
-        "InvalidParameterException" | "ValidationException" => SecretError::Unusable(format!("`{id}` is no name that a secret can have")),
+        "InvalidParameterException" | "ValidationException" => {
+            SecretError::Unusable(format!("`{id}` is no name that a secret can have"))
+        }
         "" => SecretError::Unavailable(format!("status {}", service.raw().status())),
         code => SecretError::Unavailable(code.to_owned()),
     }

@@ -68,8 +68,16 @@ impl Unproven {
                 any_matches(&claim.signature, &mac(secret.expose_secret().as_bytes(), &parts))
             })
         };
-        let proven = if self.signed_inside { signed_texts_of_a_record(&self.text).iter().any(|text| is_signed(text)) } else { is_signed(&self.text) };
-        if proven || self.reserialised().is_some_and(|text| is_signed(&text)) { Ok(self.text.clone()) } else { Err(Forged::Mismatch) }
+        let proven = if self.signed_inside {
+            signed_texts_of_a_record(&self.text).iter().any(|text| is_signed(text))
+        } else {
+            is_signed(&self.text)
+        };
+        if proven || self.reserialised().is_some_and(|text| is_signed(&text)) {
+            Ok(self.text.clone())
+        } else {
+            Err(Forged::Mismatch)
+        }
     }
 
     /// The compact form that an agent in between signs, while it sends another: Python's, with what is not ASCII escaped.
@@ -119,7 +127,12 @@ fn inner_claim(text: &str) -> Option<Claim> {
     // The time may be a number: its digits are what was signed.
     let values: Vec<(String, String)> = headers
         .iter()
-        .map(|(name, value)| (name.to_ascii_lowercase(), json::string(value).map_or_else(|| value.get().to_owned(), |text| text.into_owned())))
+        .map(|(name, value)| {
+            (
+                name.to_ascii_lowercase(),
+                json::string(value).map_or_else(|| value.get().to_owned(), |text| text.into_owned()),
+            )
+        })
         .collect();
     Claim::find(|name| values.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str()))
 }
@@ -130,13 +143,24 @@ fn signed_texts_of_a_record(text: &str) -> Vec<String> {
     let cut = json::without_member(text, "headers");
     let emptied = without_signature(text);
     let raw: Vec<String> = [cut, emptied].into_iter().flatten().collect();
-    let compact = raw.iter().filter_map(|text| json::compact(serde_json::from_str(text).ok()?, NonAscii::Kept).ok()).collect::<Vec<_>>();
+    let compact = raw
+        .iter()
+        .filter_map(|text| json::compact(serde_json::from_str(text).ok()?, NonAscii::Kept).ok())
+        .collect::<Vec<_>>();
     raw.into_iter().chain(compact).collect()
 }
 
 fn without_signature(text: &str) -> Option<String> {
     let headers = Object::parse(text).ok()?.object("headers").ok()??;
-    let is_signature = |name: &str| NAMES.iter().any(|(signature, timestamp)| name.eq_ignore_ascii_case(signature) || name.eq_ignore_ascii_case(timestamp));
-    let rest: Vec<String> = headers.iter().filter(|(name, _)| !is_signature(name)).map(|(name, value)| format!("{}:{}", json::quote(name), value.get())).collect();
+    let is_signature = |name: &str| {
+        NAMES
+            .iter()
+            .any(|(signature, timestamp)| name.eq_ignore_ascii_case(signature) || name.eq_ignore_ascii_case(timestamp))
+    };
+    let rest: Vec<String> = headers
+        .iter()
+        .filter(|(name, _)| !is_signature(name))
+        .map(|(name, value)| format!("{}:{}", json::quote(name), value.get()))
+        .collect();
     json::with_member(text, "headers", &format!("{{{}}}", rest.join(",")))
 }

@@ -35,7 +35,13 @@ impl HookProof {
         }
     }
 
-    fn signature_holds(&self, body: &str, key: &SecretString, signature: &str, now: DateTime<Utc>) -> Result<(), Forged> {
+    fn signature_holds(
+        &self,
+        body: &str,
+        key: &SecretString,
+        signature: &str,
+        now: DateTime<Utc>,
+    ) -> Result<(), Forged> {
         let (Some(id), Some(timestamp)) = (&self.id, &self.timestamp) else { return Err(Forged::Timestamp) };
         let seconds: i64 = timestamp.parse().map_err(|_| Forged::Timestamp)?;
         if (now.timestamp().saturating_sub(seconds)).saturating_abs() > WINDOW_SECONDS {

@@ -66,7 +66,11 @@ impl Metric {
     }
 
     fn unit(self) -> &'static str {
-        if matches!(self, Self::ClickToPipeline | Self::GlintLatency | Self::GitLabLatency) { "Milliseconds" } else { "Count" }
+        if matches!(self, Self::ClickToPipeline | Self::GlintLatency | Self::GitLabLatency) {
+            "Milliseconds"
+        } else {
+            "Count"
+        }
     }
 }
 
@@ -118,10 +122,14 @@ impl Metrics {
             return None;
         }
         let millis = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
-        let names: Vec<Value> = values.keys().map(|metric| json!({ "Name": format!("{metric:?}"), "Unit": metric.unit() })).collect();
+        let names: Vec<Value> =
+            values.keys().map(|metric| json!({ "Name": format!("{metric:?}"), "Unit": metric.unit() })).collect();
         let directive = json!({ "Namespace": NAMESPACE, "Dimensions": [["FunctionName"]], "Metrics": names });
         let mut document = Map::new();
-        document.insert("_aws".to_owned(), json!({ "Timestamp": u64::try_from(millis).unwrap_or_default(), "CloudWatchMetrics": [directive] }));
+        document.insert(
+            "_aws".to_owned(),
+            json!({ "Timestamp": u64::try_from(millis).unwrap_or_default(), "CloudWatchMetrics": [directive] }),
+        );
         document.insert("FunctionName".to_owned(), json!(function_name));
         for (metric, list) in values.iter() {
             let value = if metric.unit() == "Count" { json!(list[0]) } else { json!(list) };
@@ -144,6 +152,9 @@ mod tests {
         metrics.time(Metric::GlintLatency, Duration::from_millis(7));
         let document = metrics.document("f", SystemTime::UNIX_EPOCH).unwrap();
         assert_eq!((&document["RunsStarted"], &document["GlintLatency"]), (&json!(2), &json!([7])));
-        assert_eq!(document["_aws"]["CloudWatchMetrics"][0]["Metrics"][1], json!({ "Name": "GlintLatency", "Unit": "Milliseconds" }));
+        assert_eq!(
+            document["_aws"]["CloudWatchMetrics"][0]["Metrics"][1],
+            json!({ "Name": "GlintLatency", "Unit": "Milliseconds" })
+        );
     }
 }

@@ -42,7 +42,7 @@ class Function:
         addresses = [f"127.0.0.1:{api}", "--runtime-api-address", f"127.0.0.1:{runtime}"]
         command = [emulator(), "--runtime-interface-emulator-address", *addresses, BINARY]
         self._child = Child(stack, name, command, env=whole, cwd="/")
-        self._child.line(lambda line: "exec" in line)
+        self._child.listens(api)
         self.log = self._child.log
 
     def invoke(self, event):

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 
 PARTS = pathlib.Path(os.environ["REAL_PARTS"])
 # A part that is not up by then never will be.
@@ -69,6 +70,16 @@ class Child:
                 raise ChildProcessError(f"`{self.name}` ended: {self.log.read_text()[-2000:]}")
             if wanted(line):
                 return line
+
+    def listens(self, port):
+        """Returns once the port takes connections; for a part that does not say when it does."""
+        until = time.monotonic() + PATIENCE_SECONDS
+        while self._process.poll() is None and time.monotonic() < until:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    return
+            time.sleep(0.01)
+        raise TimeoutError(f"`{self.name}` does not listen, see {self.log}")
 
     def stop(self):
         """The whole group: the emulator starts the function itself."""

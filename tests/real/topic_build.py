@@ -40,11 +40,11 @@ def build(check, architecture, flags):
 def watch(check, stack, sandbox):
     event = events.load("direct")
     run_id = events.run_ids(event)[0]
-    port = str(free_port())
-    address = ["-A", "127.0.0.1", "-P", port]
+    port = free_port()
+    address = ["-A", "127.0.0.1", "-P", str(port)]
     # `--ignore-changes`: a file that anything writes into the checkout would start the build again.
     command = ["cargo", "lambda", "watch", "--ignore-changes", "--wait", *address]
-    Child(stack, "watch", command, env={**ENV, **sandbox.env(aws=True)}, cwd=CHECKOUT).line(lambda line: port in line)
+    Child(stack, "watch", command, env={**ENV, **sandbox.env(aws=True)}, cwd=CHECKOUT).listens(port)
     invoke = ["cargo", "lambda", "invoke", *address, NAME, "--data-file", "events/direct.json"]
     done = subprocess.run(
         invoke, cwd=CHECKOUT, env=ENV, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=900

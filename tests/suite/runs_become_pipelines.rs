@@ -24,7 +24,9 @@ async fn the_built_binary_does_the_same() {
     furnish(&sandbox);
     sandbox.glint.run("r_1");
     let mut function = Function::start(&sandbox, &[]).await;
-    let Reply::Response(reply) = invoke(&sandbox, sqs_event(&[&message("r_1").to_string()], 1)).await else { panic!("no response") };
+    let Reply::Response(reply) = invoke(&sandbox, sqs_event(&[&message("r_1").to_string()], 1)).await else {
+        panic!("no response")
+    };
     assert!(again(&reply).is_empty());
     assert_eq!(sandbox.gitlab.pipelines().len(), 1);
     let printed = function.kill().await;

@@ -1,0 +1,44 @@
+//! The function at work, on a real event, with nothing to install and no account:
+//!
+//!     cargo run --example local [-- events/FILE.json]
+//!
+//! GitLab, Glint and Secrets Manager are the sandbox of `tests/sandbox`, over real HTTP on loopback. The event is taken as it is, but for
+//! signatures of webhooks, which have to be young and are made afresh.
+
+#[path = "../tests/sandbox/mod.rs"]
+mod sandbox;
+#[path = "local/stage.rs"]
+mod stage;
+#[path = "local/story.rs"]
+mod story;
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use glint_gitlab_trigger::app::{App, Clock, Invocation};
+use glint_gitlab_trigger::config::Config;
+use sandbox::Sandbox;
+use serde_json::value::RawValue;
+
+/// What the template gives an invocation.
+const TIME: Duration = Duration::from_secs(45);
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let path = std::env::args().nth(1).unwrap_or_else(|| "events/sqs.json".to_owned());
+    let text = std::fs::read_to_string(&path).map_err(|error| {
+        format!("the event `{path}` cannot be read: {error}\n  hint: run this where `Cargo.toml` is, and name a file of `events/`")
+    })?;
+    let sandbox = Sandbox::start().await;
+    let event = stage::set(&sandbox, &text)?;
+    let environment = stage::environment(&sandbox);
+    let config = Config::read(|name| environment.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone()))?;
+    let clock: Clock = Arc::new(SystemTime::now);
+    let app = App::new(config, clock)?;
+    story::opens(&path, &sandbox);
+    let payload: &RawValue = serde_json::from_str(&event)?;
+    let answer = app.handle(payload, Invocation { deadline: SystemTime::now() + TIME }).await;
+    story::tells(&sandbox, answer);
+    Ok(())
+}
