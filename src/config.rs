@@ -1,10 +1,13 @@
 //! The settings: environment variables, read once at cold start, all faults reported together.
 
-use std::fmt;
+mod reader;
+
 use std::time::Duration;
 
-use reqwest::Url;
 use secrecy::SecretString;
+
+pub use reader::Faults;
+use reader::Reader;
 
 /// Everything that can be set, and nothing else reads the environment.
 #[derive(Clone, Debug)]
@@ -100,7 +103,7 @@ pub const VARIABLES: [&str; 15] = [
 impl Config {
     /// Reads the settings through `variable`. An unset and an empty variable mean the same: its default.
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, Faults> {
-        let mut read = Reader { variable, faults: Vec::new() };
+        let mut read = Reader::new(variable);
         let config = Self {
             gitlab_url: read.base_url("GITLAB_URL", "https://gitlab.com"),
             glint_url: read.base_url("GLINT_API_URL", "https://api.useglint.io") + "/v1",
@@ -130,131 +133,12 @@ impl Config {
             },
             function_name: read.text("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_else(|| "glint-gitlab-trigger".to_owned()),
         };
-        if read.faults.is_empty() { Ok(config) } else { Err(Faults(read.faults)) }
+        read.finish(config)
     }
 }
 
-/// What is wrong with the settings: every fault, each with its variable and a hint.
-#[derive(Debug)]
-pub struct Faults(Vec<Fault>);
-
-#[derive(Debug)]
-struct Fault {
-    variable: &'static str,
-    what: String,
-    hint: &'static str,
-}
-
-impl fmt::Display for Faults {
-    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-        write!(formatter, "{} of the function's settings cannot be used", self.0.len())?;
-        for Fault { variable, what, hint } in &self.0 {
-            write!(formatter, "\n`{variable}` {what}\n  hint: {hint}")?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for Faults {}
-
-struct Reader<V> {
-    variable: V,
-    faults: Vec<Fault>,
-}
-
+/// The settings that are more than one variable.
 impl<V: Fn(&str) -> Option<String>> Reader<V> {
-    fn text(&self, variable: &'static str) -> Option<String> {
-        (self.variable)(variable).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
-    }
-
-    fn fault(&mut self, variable: &'static str, what: impl Into<String>, hint: &'static str) {
-        self.faults.push(Fault { variable, what: what.into(), hint });
-    }
-
-    fn base_url(&mut self, variable: &'static str, default: &str) -> String {
-        let text = self.text(variable).unwrap_or_else(|| default.to_owned());
-        if let Err((what, hint)) = is_base_url(&text) {
-            self.fault(variable, what, hint);
-        }
-        text.trim_end_matches('/').to_owned()
-    }
-
-    fn queue_url(&mut self, variable: &'static str) -> Option<String> {
-        let text = self.text(variable)?;
-        if let Err((what, _)) = is_base_url(&text) {
-            self.fault(variable, what, "give the queue's URL as the SQS console shows it, not its name or ARN");
-        } else if !text.ends_with(".fifo") {
-            self.fault(
-                variable,
-                "names a queue that is not FIFO",
-                "use a FIFO queue: it keeps two receives of one run apart",
-            );
-        }
-        Some(text)
-    }
-
-    fn queue_arn(&mut self, variable: &'static str) -> Option<String> {
-        let text = self.text(variable)?;
-        if !(text.starts_with("arn:") && text.contains(":sqs:")) {
-            self.fault(
-                variable,
-                "is no ARN of an SQS queue",
-                "give the dead-letter queue's ARN, such as `arn:aws:sqs:eu-west-1:123456789012:runs-dead.fifo`",
-            );
-        }
-        Some(text)
-    }
-
-    fn boolean(&mut self, variable: &'static str) -> bool {
-        self.choice(variable, &[("false", false), ("true", true)])
-    }
-
-    /// One of the spelled values, the first being the default.
-    fn choice<T: Copy>(&mut self, variable: &'static str, choices: &[(&str, T)]) -> T {
-        let Some(text) = self.text(variable) else { return choices[0].1 };
-        if let Some((_, value)) = choices.iter().find(|(word, _)| text.eq_ignore_ascii_case(word)) {
-            return *value;
-        }
-        let words: Vec<String> = choices.iter().map(|(word, _)| format!("`{word}`")).collect();
-        self.fault(
-            variable,
-            format!("is {text:?}, not {}", words.join(" or ")),
-            "unset it for the default, which is the first",
-        );
-        choices[0].1
-    }
-
-    fn number(&mut self, variable: &'static str, default: u32, least: u32, most: u32) -> u32 {
-        let Some(text) = self.text(variable) else { return default };
-        match text.parse() {
-            Ok(number) if (least..=most).contains(&number) => number,
-            _ => {
-                self.fault(
-                    variable,
-                    format!("is {text:?}, not a whole number from {least} to {most}"),
-                    "unset it for the default",
-                );
-                default
-            }
-        }
-    }
-
-    fn list(&mut self, variable: &'static str) -> Vec<String> {
-        let text = self.text(variable).unwrap_or_default();
-        let names: Vec<String> =
-            text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
-        if let Some(name) =
-            names.iter().find(|name| !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'))
-        {
-            self.fault(
-                variable,
-                format!("holds {name:?}, which is no variable name"),
-                "separate names by commas, without `$` or quotes",
-            );
-        }
-        names
-    }
-
     fn aws(&mut self) -> Aws {
         let secret = |name| self.text(name).map(SecretString::from);
         let keys = self.text("AWS_ACCESS_KEY_ID").zip(secret("AWS_SECRET_ACCESS_KEY"));
@@ -284,31 +168,6 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
         let blueprint = self.text("DEPLOYMENT_BLUEPRINT")?;
         Some(Deployment { blueprint, identifier: identifier.unwrap_or_else(|| "{service}-{environment}".to_owned()) })
     }
-}
-
-/// Whether `text` may carry a token: https, or http to this very machine, without anything behind the path.
-fn is_base_url(text: &str) -> Result<(), (&'static str, &'static str)> {
-    const FORM: &str = "give it as `https://gitlab.example.com`, with a sub-path where there is one";
-    let url = Url::parse(text).map_err(|_| ("is no URL", FORM))?;
-    let loopback = match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    };
-    match url.scheme() {
-        "https" => {}
-        "http" if loopback => {}
-        "http" => return Err(("would send tokens in clear text", "use `https`; plain `http` is for loopback alone")),
-        _ => return Err(("is no https URL", FORM)),
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(("holds a user name or password", "take them out: tokens come from Secrets Manager"));
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err(("has a query or a fragment", FORM));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -72,7 +72,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
                 let mut names = std::collections::HashSet::new();
                 while let Some(Key(key)) = map.next_key()? {
                     if !names.insert(key.clone()) {
-                        return Err(A::Error::custom(format_args!("`{key}` is there twice")));
+                        return Err(A::Error::custom(format_args!("`{}` is there twice", excerpt(&key))));
                     }
                     members.push((key, map.next_value()?));
                 }
@@ -108,6 +108,13 @@ pub fn quote(text: &str) -> String {
 /// `text` as a JSON string value.
 pub fn raw_string(text: &str) -> Box<RawValue> {
     RawValue::from_string(quote(text)).unwrap_or_else(|_| RawValue::NULL.to_owned())
+}
+
+/// The beginning of a name that somebody else chose, fit to stand in a sentence.
+pub fn excerpt(name: &str) -> String {
+    const ENOUGH: usize = 64;
+    let start: String = name.chars().take(ENOUGH).flat_map(char::escape_debug).collect();
+    if name.chars().nth(ENOUGH).is_some() { start + "..." } else { start }
 }
 
 /// How many arrays and objects enclose the innermost value of `text`, counted without recursion.
@@ -179,7 +186,8 @@ fn write_compact(value: &RawValue, non_ascii: NonAscii, out: &mut String) -> Res
             }
             out.push(']');
         }
-        Some(b'"') => write_string(&string(value).unwrap_or_default(), non_ascii, out),
+        // An error for half a surrogate pair, which is JSON and yet no text.
+        Some(b'"') => write_string(&serde_json::from_str::<Key>(text)?.0, non_ascii, out),
         _ => out.push_str(text),
     }
     Ok(())

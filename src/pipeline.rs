@@ -25,7 +25,8 @@ impl Project {
                 return Err(format!("`{field}` is missing"));
             }
             if let Some(slug) = part.split('/').find(|slug| !is_slug(slug)) {
-                return Err(format!("`{field}` has the part {slug:?}, which GitLab does not allow in a path"));
+                let start: String = slug.chars().take(64).collect();
+                return Err(format!("`{field}` has the part {start:?}, which GitLab does not allow in a path"));
             }
         }
         let project = Self { group: group.to_owned(), name: name.to_owned() };

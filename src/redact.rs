@@ -1,8 +1,9 @@
 //! Takes secrets out of foreign words: the last line of defence, not the first.
 
 use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use secrecy::{ExposeSecret as _, SecretString};
+use zeroize::Zeroizing;
 
 const MASK: &str = "[redacted]";
 /// This much of a secret is enough to give it away.
@@ -11,7 +12,8 @@ const TELLING: usize = 8;
 const LONGEST: usize = 500;
 
 /// How secrets of GitLab, its hooks and Glint's logins begin.
-const PREFIXES: [&str; 8] = ["glptt-", "glpat-", "gldt-", "glcbt-", "glrt-", "glsoat-", "whsec_", "eyJ"];
+const PREFIXES: [&str; 8] = ["glptt-", "glpat-", "gldt-", "glcbt-", "glrt-", "glsoat-", "whsec_", JWT];
+const JWT: &str = "eyJ";
 
 /// What an upstream said, fit to be shown: one line of at most 500 characters, without control characters and without `secrets`.
 pub fn shown(words: &str, secrets: &[&SecretString]) -> String {
@@ -29,72 +31,60 @@ pub fn shown(words: &str, secrets: &[&SecretString]) -> String {
 
 /// `text` with every known secret, in whatever spelling, and everything that looks like a token replaced.
 pub fn masked(text: &str, secrets: &[&SecretString]) -> String {
-    let mut out = text.to_owned();
-    for secret in secrets {
-        for spelling in spellings(secret.expose_secret()) {
-            out = without(&out, &spelling);
+    let spellings: Vec<Zeroizing<String>> =
+        secrets.iter().flat_map(|secret| spellings(secret.expose_secret())).map(Zeroizing::new).collect();
+    let mut out = String::with_capacity(text.len());
+    let (mut rest, mut before) = (text, None);
+    while let Some(first) = rest.chars().next() {
+        // The longest of all: what is left of a secret after a shorter match would no longer be known for one.
+        let known = spellings.iter().map(|spelling| shared(rest, spelling));
+        let likely = PREFIXES.iter().map(|prefix| token(rest, prefix, before));
+        let hidden = known.chain(likely).max().unwrap_or_default();
+        if hidden > 0 {
+            out.push_str(MASK);
+        } else {
+            out.push(first);
         }
+        let taken = hidden.max(first.len_utf8());
+        before = rest[..taken].chars().next_back();
+        rest = &rest[taken..];
     }
-    PREFIXES.iter().fold(out, |out, prefix| without_token(out, prefix))
+    out
 }
 
 /// The forms in which an upstream may echo a secret.
 fn spellings(secret: &str) -> Vec<String> {
-    let percent = secret
-        .bytes()
-        .map(|byte| {
-            if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-                char::from(byte).to_string()
-            } else {
-                format!("%{byte:02X}")
-            }
-        })
-        .collect();
-    let json = crate::json::quote(secret);
-    vec![secret.to_owned(), percent, json.trim_matches('"').to_owned(), BASE64_STANDARD.encode(secret)]
-}
-
-/// `text` without `secret`, or the beginning of it where only that was echoed.
-fn without(text: &str, secret: &str) -> String {
-    let Some(start) = secret
-        .get(..secret.char_indices().nth(TELLING).map_or(secret.len(), |(index, _)| index))
-        .filter(|start| !start.is_empty())
-    else {
-        return text.to_owned();
+    let percent = |lower: bool| -> String {
+        let byte = |byte: u8| match byte {
+            _ if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) => char::from(byte).to_string(),
+            _ if lower => format!("%{byte:02x}"),
+            _ => format!("%{byte:02X}"),
+        };
+        secret.bytes().map(byte).collect()
     };
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(index) = rest.find(start) {
-        out.push_str(&rest[..index]);
-        out.push_str(MASK);
-        let same = rest[index..]
-            .chars()
-            .zip(secret.chars())
-            .take_while(|(a, b)| a == b)
-            .map(|(a, _)| a.len_utf8())
-            .sum::<usize>();
-        rest = &rest[index + same..];
-    }
-    out + rest
+    let json = crate::json::quote(secret);
+    let form = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+    let base64 = [BASE64_STANDARD.encode(secret), BASE64_URL_SAFE_NO_PAD.encode(secret)];
+    let plain = [secret.to_owned(), percent(false), percent(true), form, json[1..json.len() - 1].to_owned()];
+    plain.into_iter().chain(base64).filter(|spelling| !spelling.is_empty()).collect()
 }
 
-/// `text` without words that begin with `prefix` and go on like a token.
-fn without_token(text: String, prefix: &str) -> String {
-    if !text.contains(prefix) {
-        return text;
+/// How many bytes `text` begins with of `secret`: of a long one its beginning is enough, of a short one it must be all.
+fn shared(text: &str, secret: &str) -> usize {
+    let same = text.chars().zip(secret.chars()).take_while(|(one, other)| one == other);
+    let (count, bytes) = same.fold((0, 0), |(count, bytes), (one, _)| (count + 1, bytes + one.len_utf8()));
+    if count >= TELLING || bytes == secret.len() { bytes } else { 0 }
+}
+
+/// The length of the word that `text` begins with, if that word begins with `prefix` and goes on like a token.
+fn token(text: &str, prefix: &str, before: Option<char>) -> usize {
+    // The beginning of a JWT, unlike GitLab's prefixes, may also lie in the middle of a word such as `keyJar`.
+    let inside = prefix == JWT && before.is_some_and(char::is_alphanumeric);
+    if inside || !text.starts_with(prefix) {
+        return 0;
     }
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text.as_str();
-    while let Some(index) = rest.find(prefix) {
-        let end = rest[index..]
-            .find(|c: char| !(c.is_ascii_alphanumeric() || "-_.+/=".contains(c)))
-            .map_or(rest.len(), |end| index + end);
-        let is_token = end - index >= prefix.len() + 2;
-        out.push_str(&rest[..index]);
-        out.push_str(if is_token { MASK } else { &rest[index..end] });
-        rest = &rest[end..];
-    }
-    out + rest
+    let end = text.find(|c: char| !(c.is_ascii_alphanumeric() || "-_.+/=".contains(c))).unwrap_or(text.len());
+    if end >= prefix.len() + 2 { end } else { 0 }
 }
 
 #[cfg(test)]
@@ -110,6 +100,9 @@ mod tests {
             "p\\\"w d/0123456789",
             "cCJ3IGQvMDEyMzQ1Njc4OQ==",
             "p\"w d/01",
+            "p%22w%20d%2f0123456789",
+            "p%22w+d%2F0123456789",
+            "cCJ3IGQvMDEyMzQ1Njc4OQ",
         ] {
             let shown = shown(&format!("bad {echo} here"), &[&secret]);
             assert_eq!(shown, format!("bad {MASK} here"), "{echo}");
@@ -117,9 +110,19 @@ mod tests {
     }
 
     #[test]
+    fn nothing_of_a_secret_is_left_after_its_mask() {
+        let secrets = ["abcdefgh/tail", "abcdefghXYZ", "glptt-0000aaaa"].map(SecretString::from);
+        let secrets: Vec<&SecretString> = secrets.iter().collect();
+        for echo in ["abcdefgh%2Ftail", "abcdefgh%2ftail", "abcdefghXYZ", "glptt-0000aaaa", "glptt-0000bbbb"] {
+            assert_eq!(masked(&format!("<{echo}>"), &secrets), format!("<{MASK}>"), "{echo}");
+        }
+    }
+
+    #[test]
     fn what_looks_like_a_token_is_masked() {
         assert_eq!(masked("token xglptt-0123abc, not gl", &[]), format!("token x{MASK}, not gl"));
         assert_eq!(masked("Bearer eyJhbGciOi.J9.x", &[]), format!("Bearer {MASK}"));
+        assert_eq!(masked("the input keyJson", &[]), "the input keyJson");
     }
 
     #[test]

@@ -6,8 +6,8 @@ use glint_gitlab_trigger::app::Failure;
 use glint_gitlab_trigger::redact;
 use serde_json::value::RawValue;
 
-use crate::stage::CLIENT_SECRET;
 use crate::sandbox::{Call, Exchange, Run, Sandbox};
+use crate::stage::CLIENT_SECRET;
 
 /// More of a body than this hides the story.
 const LONGEST: usize = 320;
@@ -18,7 +18,8 @@ pub fn opens(path: &str, sandbox: &Sandbox) {
         "  GitLab, Glint and Secrets Manager are the sandbox at {}, {} and {}\n\n{}",
         sandbox.gitlab.url(),
         sandbox.glint.url(),
-        sandbox.secrets.url()
+        sandbox.secrets.url(),
+        bold("what the function prints")
     );
 }
 

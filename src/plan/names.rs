@@ -63,7 +63,7 @@ const WORDS: [&str; 22] = [
 pub fn check(name: &str, allowed: &[String]) -> Result<(), Refusal> {
     if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
         return Err(Refusal::new(
-            format!("the user input {name:?} is no name that a CI/CD variable can have"),
+            format!("the user input \"{}\" is no name that a CI/CD variable can have", crate::json::excerpt(name)),
             "rename the input in the action: letters, digits and `_`",
         ));
     }

@@ -63,7 +63,8 @@ impl Values {
             if text.len() > LONGEST_VALUE {
                 return Err(Refusal::new(
                     format!(
-                        "the user input `{name}` has {} bytes, more than the {LONGEST_VALUE} that GitLab takes",
+                        "the user input `{}` has {} bytes, more than the {LONGEST_VALUE} that GitLab takes",
+                        json::excerpt(name),
                         text.len()
                     ),
                     "send less, or pass a link to it",
@@ -92,9 +93,9 @@ impl Values {
         }
     }
 
-    /// How many bytes the member takes, about.
-    pub fn size(&self) -> usize {
-        self.pairs().iter().map(|(name, text)| name.len() + text.len() + 6).sum()
+    /// The member as JSON text; empty where there is none.
+    pub fn text(&self) -> Zeroizing<String> {
+        Zeroizing::new(self.member().map_or_else(String::new, |(_, value)| value.get().to_owned()))
     }
 
     fn pairs(&self) -> &[(String, Zeroizing<String>)] {
@@ -107,7 +108,7 @@ impl Values {
 fn opened(name: &str, value: &RawValue, client_secret: &SecretString) -> Result<Zeroizing<String>, Refusal> {
     json::string(value).and_then(|sealed| secret_input::open(&sealed, client_secret)).ok_or_else(|| {
         Refusal::new(
-            format!("the secret input `{name}` cannot be decrypted"),
+            format!("the secret input `{}` cannot be decrypted", json::excerpt(name)),
             "the client secret that Glint encrypts with must be the one in the function's Glint secret, and the input's encryption `aes256-gcm`",
         )
     })

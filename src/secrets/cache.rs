@@ -177,6 +177,10 @@ impl Cache {
         let version = output.version_id.unwrap_or_default();
         match output.secret_string {
             Some(text) => Ok((SecretString::from(text), version)),
+            // An answer cut short says nothing of the secret.
+            None if output.secret_binary.is_none() => {
+                Err(SecretError::Unavailable("the answer holds no secret".to_owned()))
+            }
             None => Err(SecretError::Unusable(format!("the secret `{}` is binary, not text", key.id))),
         }
     }

@@ -82,11 +82,7 @@ impl Unproven {
 
     /// The compact form that an agent in between signs, while it sends another: Python's, with what is not ASCII escaped.
     fn reserialised(&self) -> Option<String> {
-        const DEPTH: usize = 64;
-        if self.signed_inside || json::depth(&self.text) > DEPTH {
-            return None;
-        }
-        json::compact(serde_json::from_str(&self.text).ok()?, NonAscii::Escaped).ok()
+        if self.signed_inside { None } else { compact(&self.text, NonAscii::Escaped) }
     }
 }
 
@@ -100,6 +96,13 @@ impl fmt::Debug for Claim {
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
         write!(formatter, "Claim({})", self.timestamp)
     }
+}
+
+/// `text` without white space. `None` for what is nested too deeply to be walked through: nobody has vouched for it yet.
+fn compact(text: &str, non_ascii: NonAscii) -> Option<String> {
+    const DEPTH: usize = 64;
+    let is_shallow = json::depth(text) <= DEPTH;
+    is_shallow.then(|| json::compact(serde_json::from_str(text).ok()?, non_ascii).ok()).flatten()
 }
 
 /// Seconds since the epoch: Glint documents seconds, some of its samples send milliseconds.
@@ -143,10 +146,7 @@ fn signed_texts_of_a_record(text: &str) -> Vec<String> {
     let cut = json::without_member(text, "headers");
     let emptied = without_signature(text);
     let raw: Vec<String> = [cut, emptied].into_iter().flatten().collect();
-    let compact = raw
-        .iter()
-        .filter_map(|text| json::compact(serde_json::from_str(text).ok()?, NonAscii::Kept).ok())
-        .collect::<Vec<_>>();
+    let compact = raw.iter().filter_map(|text| compact(text, NonAscii::Kept)).collect::<Vec<_>>();
     raw.into_iter().chain(compact).collect()
 }
 

@@ -1,4 +1,9 @@
+//! No run lost, no pipeline twice: whatever fails, whenever it fails.
+
 #[path = "../sandbox/mod.rs"]
 mod sandbox;
 #[path = "../support/mod.rs"]
 mod support;
+
+mod history;
+mod single_faults;

@@ -93,6 +93,11 @@ def webhook(path, headers, body):
     }
 
 
+def inputs(record):
+    """The user inputs of an SQS record's run."""
+    return json.loads(record["body"])["payload"]["properties"]
+
+
 def message(run_id, **inputs):
     """The SQS record of `events/sqs.json` for another run, with these user inputs changed."""
     record = load("sqs")["Records"][0]

@@ -59,8 +59,9 @@ class Sandbox:
         """The pipelines that carry this run in their payload."""
         return [pipeline for pipeline in self.state()["pipelines"] if run_of(pipeline) == run_id]
 
-    def new_run(self, run_id):
-        self._ask("POST", "/runs", {"id": run_id})
+    def new_run(self, run_id, properties=None):
+        """A run in progress; `properties` are its user inputs, as Glint keeps them."""
+        self._ask("POST", "/runs", {"id": run_id, "properties": properties or {}})
 
     def finish(self, pipeline_id, status, jobs):
         self._ask("POST", f"/pipelines/{pipeline_id}/finish", {"status": status, "jobs": jobs})

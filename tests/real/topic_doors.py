@@ -70,7 +70,6 @@ def hook(check, world, function, name):
 def question(check, function, name):
     reply = function.invoke(events.load(name))
     check.that(f"`{name}`: is answered", not reply.failed and isinstance(reply.value, dict), reply.text)
-    print(reply.text)
     return reply.value
 
 

@@ -37,8 +37,9 @@ class Story:
         self.ci_file = PIPELINES[pipeline].read_text()
 
     def trigger(self, check):
-        event = {"Records": [events.message(self.run_id, service=self.service)]}
-        self.sandbox.new_run(self.run_id)
+        record = events.message(self.run_id, service=self.service)
+        event = {"Records": [record]}
+        self.sandbox.new_run(self.run_id, events.inputs(record))
         check.equal(f"{self.name}: the trigger is done", to_come_again(event, self.function.invoke(event)), set())
         (self.pipeline,) = self.sandbox.pipelines_of(self.run_id)
 
@@ -98,11 +99,12 @@ def succeeds(check, world, function, pipeline):
     check.equal(f"{story.name}: the hook is answered", story.hook(), 200)
     story.ended(check, "SUCCESS")
     entity = story.entity()
-    check.that(
-        f"{story.name}: the deployment entity is there",
-        entity is not None and entity["blueprint"] == "deployment",
-        entity,
-    )
+    there = entity is not None and entity["blueprint"] == "deployment"
+    if check.that(f"{story.name}: the deployment entity is there", there, entity) and pipeline != "guide":
+        properties = entity["properties"]
+        check.equal(f"{story.name}: it names its run", entity["run_id"], story.run_id)
+        check.equal(f"{story.name}: and who deployed", properties["deployingUser"], "dana@example.com")
+        check.that(f"{story.name}: and a commit and a link", properties["commitSha"] and properties["jobUrl"], entity)
 
 
 def fails(check, world, function, pipeline):

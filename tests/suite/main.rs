@@ -1,10 +1,11 @@
-//! Everything that needs nothing but Rust, in one binary: the sandbox stands at the other end of every connection.
+//! The main line, the rules of the house, and whether the documents tell the truth.
 
 #[path = "../sandbox/mod.rs"]
 mod sandbox;
-
 #[path = "../support/mod.rs"]
 mod support;
 
+mod documents;
+mod house_rules;
 mod runs_become_pipelines;
 mod sandbox_keeps_its_word;

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses the part that it needs")]
 
 mod function;
+pub mod signing;
 
 pub use function::{Function, invoke};
 

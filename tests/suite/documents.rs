@@ -1,0 +1,86 @@
+//! README, `events/`, `template.yaml` and code say the same.
+
+use std::path::{Path, PathBuf};
+
+use glint_gitlab_trigger::config::VARIABLES;
+use glint_gitlab_trigger::outcome;
+
+fn file(path: &str) -> String {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn events() -> Vec<String> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("events");
+    let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| Path::new(name).extension().is_some_and(|extension| extension == "json")).collect()
+}
+
+/// The variables that stand first in the rows of the README's configuration table.
+fn tabled_variables() -> Vec<String> {
+    let readme = file("README.md");
+    let section = readme.split("\n## Configuration").nth(1).expect("the README has a section on configuration");
+    let section = section.split("\n## ").next().unwrap();
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    rows.filter(|name| name.chars().all(|c| c.is_ascii_uppercase() || c == '_')).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_readme_carries_the_table_of_outcomes() {
+    let table = outcome::table();
+    assert!(
+        file("README.md").contains(&table),
+        "the README's table of outcomes is not the code's, which is:\n\n{table}"
+    );
+}
+
+#[test]
+fn every_setting_is_in_the_readme_and_no_other() {
+    let tabled = tabled_variables();
+    for name in VARIABLES {
+        assert!(tabled.iter().any(|row| row == name), "`{name}` is missing in the README's configuration table");
+    }
+    for row in &tabled {
+        assert!(VARIABLES.contains(&row.as_str()), "the README's configuration table has `{row}`, which nothing reads");
+    }
+}
+
+#[test]
+fn every_setting_is_in_the_template() {
+    let template = file("template.yaml");
+    for name in VARIABLES {
+        assert!(template.contains(&format!("{name}:")), "`template.yaml` does not set `{name}`");
+    }
+}
+
+#[test]
+fn every_event_is_named_in_the_readme() {
+    let readme = file("README.md");
+    for event in events() {
+        assert!(readme.contains(&format!("events/{event}")), "the README does not name `events/{event}`");
+    }
+}
+
+#[test]
+fn every_link_and_every_file_named_in_the_readme_is_there() {
+    let readme = file("README.md");
+    for target in readme.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
+        let path = target.split('#').next().unwrap();
+        if path.is_empty() || target.starts_with("https://") {
+            continue;
+        }
+        assert!(
+            PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path).exists(),
+            "the README links `{target}`, which is not there"
+        );
+    }
+    for anchor in readme.split("](#").skip(1).map(|rest| rest.split(')').next().unwrap()) {
+        let titles =
+            readme.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim());
+        let slug = |title: &str| {
+            let kept = title.to_lowercase().replace(' ', "-");
+            kept.chars().filter(|c| c.is_alphanumeric() || *c == '-').collect::<String>()
+        };
+        assert!(titles.map(slug).any(|title| title == anchor), "the README links `#{anchor}`, which is no heading");
+    }
+}
