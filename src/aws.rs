@@ -97,6 +97,13 @@ fn outgoing(request: HttpRequest) -> Result<reqwest::Request, ConnectorError> {
     reqwest::Request::try_from(request).map_err(|error| ConnectorError::user(error.without_url().into()))
 }
 
+/// The code of an error of AWS, as long as it is the single word that all of AWS's are: what else stands there may be anything.
+pub fn code(code: &str) -> String {
+    const LONGEST: usize = 64;
+    let is_word = code.len() <= LONGEST && code.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'.');
+    if is_word { code.to_owned() } else { "an error without a known code".to_owned() }
+}
+
 /// Why the SDK got no answer of the service: the innermost cause, which names no content.
 pub fn not_served(error: &(dyn std::error::Error + 'static)) -> String {
     let mut innermost = error;

@@ -104,7 +104,8 @@ impl Glint {
 
     /// Changes the run. Writes the same values however often it is sent, so it is retried.
     pub async fn update(&self, id: &RunId, update: &Update, bearer: &Bearer, by: Instant) -> Result<Kept, GlintError> {
-        let body = serde_json::to_value(update).unwrap_or_default();
+        let summary = update.summary.as_ref().map(|text| redact::masked(text, &bearer.secrets()));
+        let body = serde_json::to_value(&Update { summary, ..update.clone() }).unwrap_or_default();
         let target = format!("actions/runs/{id}?version=v2");
         let answer = retry(by, || self.call(Method::PATCH, &target, Some(&body), bearer)).await?;
         let shown = reading::run(&answer.body);
@@ -114,7 +115,7 @@ impl Glint {
 
     /// Adds a line to the run's log. Sent once: a repetition would show.
     pub async fn log(&self, id: &RunId, message: &str, bearer: &Bearer, by: Instant) -> Result<(), GlintError> {
-        let body = json!({ "message": message });
+        let body = json!({ "message": redact::masked(message, &bearer.secrets()) });
         let path = format!("actions/runs/{id}/logs");
         tokio::time::timeout_at(by, self.call(Method::POST, &path, Some(&body), bearer))
             .await
@@ -193,7 +194,7 @@ fn refusal(answer: &Answer, bearer: &Bearer) -> GlintError {
         404 if code == "not_found" => GlintError::UnknownRun,
         // 403 is Glint's word for an address that is not on the organisation's list, 404 without its JSON another server's.
         400 | 405 | 413 | 415 | 422 => GlintError::Refused {
-            words: redact::shown(&format!("{words} (status {})", answer.status), &[bearer.expose()]),
+            words: redact::shown(&format!("{words} (status {})", answer.status), &bearer.secrets()),
             code,
         },
         status => GlintError::Unavailable {

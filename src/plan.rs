@@ -35,6 +35,8 @@ pub struct Plan {
     pub values: Values,
     /// JSON text of `port_payload`.
     pub payload: String,
+    /// What was decrypted for the pipeline, and GitLab might repeat in its words.
+    pub secrets: Vec<SecretString>,
 }
 
 /// Why a run is not started: what is wrong, and what to change.
@@ -76,7 +78,8 @@ pub fn plan(run: &Run, aim: &Aim, policy: &Policy, client_secret: &SecretString)
     } else {
         payload::written(&run.payload, policy.escape_dollar)
     };
-    Plan { project, git_ref, values, payload }.within_limits()
+    let secrets = values.secrets(&request.secret_inputs);
+    Plan { project, git_ref, values, payload, secrets }.within_limits()
 }
 
 impl Plan {
@@ -94,14 +97,16 @@ impl Plan {
 
     fn within_limits(self) -> Result<Self, Refusal> {
         const OMIT: &str = "set `omitPayload` in the action, or send less";
-        let size = self.payload.len() + self.values.size();
+        let member = self.values.member();
+        let values = member.as_ref().map_or("", |(_, json)| json.get());
+        let size = self.payload.len() + values.len();
         if size > MOST_PAYLOAD {
             return Err(Refusal::new(
                 format!("the payload has {size} bytes, more than the {MOST_PAYLOAD} that GitLab takes"),
                 OMIT,
             ));
         }
-        if crate::json::depth(&self.payload) >= DEEPEST {
+        if crate::json::depth(&self.payload).max(crate::json::depth(values)) >= DEEPEST {
             return Err(Refusal::new(
                 format!("the payload is nested deeper than the {DEEPEST} levels that GitLab takes"),
                 OMIT,

@@ -111,7 +111,7 @@ fn failure<E: ProvideErrorMetadata + std::error::Error + 'static>(error: &SdkErr
     };
     let status = service.raw().status().as_u16();
     QueueError {
-        why: service.err().code().map_or_else(|| format!("status {status}"), ToOwned::to_owned),
+        why: service.err().code().map_or_else(|| format!("status {status}"), aws::code),
         transient: status >= 500 || status == 429,
     }
 }

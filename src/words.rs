@@ -16,6 +16,9 @@ pub const NOT_STARTED: &str = "Not started";
 /// The label of a run whose pipeline may or may not exist.
 pub const NOT_CONFIRMED: &str = "Not confirmed by GitLab";
 
+/// The failed jobs that are named; what broke a pipeline is among the first.
+const MOST_JOBS: usize = 20;
+
 /// Whether `label` says that a trigger may have been sent.
 pub fn is_claim(label: &str) -> bool {
     label == TRIGGERING || label == WAITING_TO_CONFIRM
@@ -65,13 +68,23 @@ pub fn label(phase: Phase) -> &'static str {
 /// The log line at the pipeline's end, with each failed job on a line of its own.
 pub fn finished(progress: &Progress) -> String {
     let mut text = format!("{}: {}", label(progress.phase), progress.pipeline.url);
-    for job in &progress.failed_jobs {
+    for job in progress.failed_jobs.iter().take(MOST_JOBS) {
         text.push_str(&format!("\n{}", failed_job(job)));
+    }
+    let more = progress.failed_jobs.len().saturating_sub(MOST_JOBS);
+    if more > 0 {
+        text.push_str(&format!("\nand {more} more jobs failed"));
     }
     text
 }
 
 fn failed_job(job: &FailedJob) -> String {
-    let reason = job.reason.as_deref().map(|reason| format!(" ({reason})")).unwrap_or_default();
-    format!("job `{}` of stage `{}` failed{reason}: {}", job.name, job.stage, job.url)
+    let reason = job.reason.as_deref().map(|reason| format!(" ({})", short(reason))).unwrap_or_default();
+    format!("job `{}` of stage `{}` failed{reason}: {}", short(&job.name), short(&job.stage), job.url)
+}
+
+/// A project may call a job whatever it likes.
+fn short(name: &str) -> String {
+    const ENOUGH: usize = 255;
+    name.chars().filter(|character| !character.is_control()).take(ENOUGH).collect()
 }

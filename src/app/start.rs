@@ -21,7 +21,7 @@ use crate::retry::retry;
 use crate::run::{Backend, Run, Standing, Status, Update};
 use crate::secrets::Kept;
 use crate::telemetry::Metric;
-use crate::{signature, words};
+use crate::{json, signature, words};
 
 /// With less time left nothing is sent: a large CI file takes GitLab seconds to read.
 const ENOUGH: Duration = Duration::from_secs(10);
@@ -254,7 +254,8 @@ fn is_open(standing: &Standing) -> Result<(), Outcome> {
         Status::InProgress => Ok(()),
         Status::WaitingForApproval => Err(Outcome::Deferred(Deferral::new("the run waits for approval in Glint"))),
         Status::Unknown(word) => {
-            Err(Outcome::Deferred(Deferral::new(format!("Glint says the run is {word:?}, which is not known here"))))
+            let word = json::excerpt(word);
+            Err(Outcome::Deferred(Deferral::new(format!("Glint says the run is `{word}`, which is not known here"))))
         }
     }
 }

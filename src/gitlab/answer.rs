@@ -25,7 +25,8 @@ pub fn decode(answer: &Answer, token: &SecretString) -> Result<Pipeline, Trigger
     };
     Err(match answer.status {
         201 => {
-            return created(&answer.body).ok_or_else(|| TriggerError::Unknown("GitLab's 201 cannot be read".to_owned()));
+            let unreadable = || TriggerError::Unknown("GitLab's 201 cannot be read".to_owned());
+            return created(&answer.body, token).ok_or_else(unreadable);
         }
         401 | 404 => TriggerError::TokenRefused(words()),
         400 if said(&answer.body).contains(THROTTLED) => TriggerError::Throttled(None),
@@ -45,7 +46,7 @@ fn date(answer: &Answer) -> DateTime<Utc> {
     text.and_then(|text| DateTime::parse_from_rfc2822(text).ok()).map(|date| date.to_utc()).unwrap_or_default()
 }
 
-fn created(body: &[u8]) -> Option<Pipeline> {
+fn created(body: &[u8], token: &SecretString) -> Option<Pipeline> {
     #[derive(Deserialize)]
     struct Created {
         id: u64,
@@ -57,7 +58,7 @@ fn created(body: &[u8]) -> Option<Pipeline> {
     (is_link && !web_url.contains(char::is_control) && web_url.len() <= 2048).then_some(Pipeline {
         id,
         project_id,
-        url: web_url,
+        url: redact::masked(&web_url, &[token]),
     })
 }
 

@@ -21,6 +21,8 @@ const CAP: usize = 64 * 1024;
 #[derive(Clone, Debug)]
 pub struct Bearer {
     token: SecretString,
+    /// What it was given for.
+    client_secret: SecretString,
     /// Counts logins, so that a refused one is forgotten once, by whoever notices first.
     serial: u64,
 }
@@ -28,6 +30,11 @@ pub struct Bearer {
 impl Bearer {
     pub(super) fn expose(&self) -> &SecretString {
         &self.token
+    }
+
+    /// All that Glint was ever sent of secrets, and might repeat in its words.
+    pub(super) fn secrets(&self) -> [&SecretString; 2] {
+        [&self.token, &self.client_secret]
     }
 }
 
@@ -45,7 +52,6 @@ struct State {
 struct Session {
     bearer: Bearer,
     client_id: String,
-    client_secret: SecretString,
     expires_at: SystemTime,
 }
 
@@ -55,7 +61,7 @@ impl Glint {
         let mut state = self.login.current.lock().await;
         let is_valid = |session: &&Session| {
             let same = session.client_id == credentials.client_id
-                && session.client_secret.expose_secret() == credentials.client_secret.expose_secret();
+                && session.bearer.client_secret.expose_secret() == credentials.client_secret.expose_secret();
             same && now < session.expires_at
         };
         if let Some(session) = state.session.as_ref().filter(is_valid) {
@@ -63,11 +69,10 @@ impl Glint {
         }
         let (token, lifetime) = retry(by, || self.log_in(credentials)).await?;
         state.serial += 1;
-        let bearer = Bearer { token, serial: state.serial };
+        let bearer = Bearer { token, client_secret: credentials.client_secret.clone(), serial: state.serial };
         state.session = Some(Session {
             bearer: bearer.clone(),
             client_id: credentials.client_id.clone(),
-            client_secret: credentials.client_secret.clone(),
             expires_at: now + (lifetime - lifetime / MARGIN),
         });
         Ok(bearer)

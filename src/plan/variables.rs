@@ -93,9 +93,12 @@ impl Values {
         }
     }
 
-    /// The member as JSON text; empty where there is none.
-    pub fn text(&self) -> Zeroizing<String> {
-        Zeroizing::new(self.member().map_or_else(String::new, |(_, value)| value.get().to_owned()))
+    /// The values of those that are named in `secrets`.
+    pub fn secrets(&self, secrets: &[String]) -> Vec<SecretString> {
+        let secret = |(name, text): &(String, Zeroizing<String>)| {
+            secrets.contains(name).then(|| SecretString::from(text.as_str()))
+        };
+        self.pairs().iter().filter_map(secret).collect()
     }
 
     fn pairs(&self) -> &[(String, Zeroizing<String>)] {
@@ -128,12 +131,7 @@ fn spelled(
             None => compact(name, value)?,
         }),
     };
-    if text.contains('\0') {
-        return Err(Refusal::new(
-            format!("the user input `{name}` holds a NUL character, which no variable can"),
-            "take it out",
-        ));
-    }
+    has_no_nul(name, &text)?;
     Ok(if policy.escape_dollar { Zeroizing::new(text.replace('$', "$$")) } else { text })
 }
 
@@ -149,11 +147,27 @@ fn typed(
         Some(plain) => Zeroizing::new(json::quote(&plain)),
         None => Zeroizing::new(compact(name, value)?),
     };
+    // Without the escaped backslashes, what still looks like an escape is one.
+    has_no_nul(name, &Zeroizing::new(text.replace("\\\\", "").replace("\\u0000", "\0")))?;
     Ok(Zeroizing::new(super::payload::written(&text, policy.escape_dollar)))
 }
 
 fn compact(name: &str, value: &RawValue) -> Result<String, Refusal> {
     json::compact(value, NonAscii::Kept).map_err(|error| {
-        Refusal::new(format!("the user input `{name}` cannot be read: {error}"), "send each member once")
+        Refusal::new(
+            format!("the user input `{}` cannot be read: {error}", json::excerpt(name)),
+            "send valid text, and each member of an object once",
+        )
     })
+}
+
+/// Neither GitLab's database nor a job's environment can hold one.
+fn has_no_nul(name: &str, text: &str) -> Result<(), Refusal> {
+    if !text.contains('\0') {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        format!("the user input `{}` holds a NUL character, which no variable can", json::excerpt(name)),
+        "take it out",
+    ))
 }

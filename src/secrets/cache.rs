@@ -212,6 +212,6 @@ fn failure<E: ProvideErrorMetadata + std::error::Error + 'static>(
             SecretError::Unusable(format!("`{id}` is no name that a secret can have"))
         }
         "" => SecretError::Unavailable(format!("status {}", service.raw().status())),
-        code => SecretError::Unavailable(code.to_owned()),
+        code => SecretError::Unavailable(aws::code(code)),
     }
 }

@@ -6,4 +6,5 @@ mod sandbox;
 mod support;
 
 mod history;
+mod many_faults;
 mod single_faults;

@@ -19,9 +19,15 @@ pub enum Step {
     Trigger,
     Report,
     Log,
+    ReadToken,
+    ListPipelines,
+    Variables,
+    QueueReport,
+    Hide,
 }
 
 impl Step {
+    /// What every run goes through.
     pub const ALL: [Self; 8] = [
         Self::ClientSecret,
         Self::Login,
@@ -32,6 +38,10 @@ impl Step {
         Self::Report,
         Self::Log,
     ];
+    /// What only a run in doubt meets, with `GITLAB_READ_SECRET_ID`.
+    pub const LOOKUP: [Self; 3] = [Self::ReadToken, Self::ListPipelines, Self::Variables];
+    /// What only a run that has to wait meets, with `RUNS_QUEUE_URL`.
+    pub const QUEUE: [Self; 2] = [Self::QueueReport, Self::Hide];
 
     /// A rule for this step's requests alone.
     pub fn rule(self, sandbox: &Sandbox) -> Rule {
@@ -45,6 +55,11 @@ impl Step {
             Self::Trigger => sandbox.fail(Call::Trigger),
             Self::Report => sandbox.fail(Call::PatchRun).of(says("externalRunId")),
             Self::Log => sandbox.fail(Call::PostLog),
+            Self::ReadToken => sandbox.fail(Call::GetSecret).of(says("gitlab/read-token")),
+            Self::ListPipelines => sandbox.fail(Call::ListPipelines),
+            Self::Variables => sandbox.fail(Call::PipelineVariables),
+            Self::QueueReport => sandbox.fail(Call::SendMessage),
+            Self::Hide => sandbox.fail(Call::ChangeVisibility),
         }
     }
 }
@@ -62,10 +77,14 @@ impl fmt::Debug for Named {
     }
 }
 
+/// A place that nothing may be sent to.
+const ELSEWHERE: &str = "http://127.0.0.1:1/elsewhere";
+
 /// What any request may meet.
-pub fn answers(sandbox_url: &str) -> Vec<Named> {
+pub fn answers() -> Vec<Named> {
     let mut all = Vec::new();
     let mut add = |name: &str, fault: Fault| all.push(Named { name: name.to_owned(), fault });
+    let delay = std::time::Duration::from_millis(2500);
     for (name, fault) in [
         ("closed before", Fault::DropBefore),
         ("closed after", Fault::DropAfter),
@@ -80,12 +99,12 @@ pub fn answers(sandbox_url: &str) -> Vec<Named> {
         ("wrong types", Fault::WrongTypes),
         ("10 MB", Fault::HugeBody),
         ("gzip bomb", Fault::GzipBomb),
-        ("delay", Fault::Delay(std::time::Duration::from_millis(2500))),
+        ("delay", Fault::Delay(delay)),
     ] {
         add(name, fault);
     }
     for status in [301, 302, 307, 308] {
-        add(&format!("redirect {status}"), Fault::Redirect { status, location: format!("{sandbox_url}/elsewhere") });
+        add(&format!("redirect {status}"), Fault::Redirect { status, location: ELSEWHERE.to_owned() });
     }
     for status in [400, 401, 403, 404, 405, 409, 413, 422, 429, 500, 502, 503, 504] {
         add(&format!("{status}"), Fault::status(status));

@@ -65,6 +65,12 @@ pub fn hold(sandbox: &Sandbox, run: &str, replies: &[String]) -> End {
     end
 }
 
+/// Nobody is sent to look for a pipeline that was never asked for. (Not so after a crash: then nobody knows.)
+pub fn no_doubt_without_a_trigger(sandbox: &Sandbox, end: End) {
+    let asked = sandbox.journal.count(Call::Trigger) > 0;
+    assert!(asked || end != End::NotConfirmed, "no trigger was sent, and the run says that it was not confirmed");
+}
+
 /// Once the write that ends a run is carried out, only that same write may come again: its answer may have been lost.
 fn nothing_is_written_to_an_ended_run(exchanges: &[Exchange], run: &str) {
     let target = format!("/v1/actions/runs/{run}");

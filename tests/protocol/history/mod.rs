@@ -3,8 +3,8 @@
 mod faults;
 mod invariants;
 
-pub use faults::{Fate, Step, answers, fate};
-pub use invariants::{End, end_of, hold, nothing_secret};
+pub use faults::{Fate, Named, Step, answers, fate};
+pub use invariants::{End, hold, no_doubt_without_a_trigger, nothing_secret};
 
 use std::time::Duration;
 
@@ -119,4 +119,40 @@ pub async fn one_receive(world: &World, event: &Value) -> String {
     let text = format!("{reply:?}");
     world.sandbox.queue.settle(event, reply.map_err(drop));
     text
+}
+
+/// What a step meets, and how often from now on.
+#[derive(Clone, Debug)]
+pub struct Trouble {
+    pub step: Step,
+    pub fault: Named,
+    pub often: Often,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Often {
+    /// The nth such request.
+    Nth(usize),
+    /// So many from the first: three are what one receive tries.
+    First(usize),
+    Always,
+}
+
+/// One run through all of `troubles`, to its end.
+pub async fn history(setup: Setup, troubles: &[Trouble]) -> End {
+    let world = setup.world().await;
+    for Trouble { step, fault, often } in troubles {
+        let rule = step.rule(&world.sandbox);
+        let rule = match often {
+            Often::Nth(number) => rule.nth(*number),
+            Often::First(count) => rule.first(*count),
+            Often::Always => rule.every(),
+        };
+        rule.with(fault.fault.clone());
+    }
+    enqueue(&world.sandbox, "r_1");
+    let replies = drain(&world).await;
+    let end = hold(&world.sandbox, "r_1", &replies);
+    no_doubt_without_a_trigger(&world.sandbox, end);
+    end
 }
