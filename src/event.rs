@@ -1,5 +1,6 @@
 //! Recognises which source called, splits its payload into deliveries, and answers as that source understands.
 
+mod answer;
 mod batch;
 mod envelope;
 mod web;
@@ -8,7 +9,8 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-pub use batch::{KIND, KIND_HOOK, KIND_REPORT, MustComeAgain, Source};
+pub use answer::{MustComeAgain, Source};
+pub use batch::{KIND, KIND_HOOK, KIND_REPORT};
 pub use web::MOST_HOOK;
 
 use crate::json::Object;
@@ -52,6 +54,12 @@ pub enum Content {
     QueuedReport(String),
     /// Not even text.
     Unreadable { why: String, too_large: bool },
+}
+
+impl Content {
+    fn unreadable(why: impl Into<String>) -> Self {
+        Self::Unreadable { why: why.into(), too_large: false }
+    }
 }
 
 /// What a source says about a delivery, and what it will do with it.
@@ -116,6 +124,18 @@ impl Redelivery {
     /// Whether the delivery may have been here before, its trigger sent.
     pub fn may_be_second(self) -> bool {
         !matches!(self, Self::Counted { receives: 1 } | Self::Never)
+    }
+}
+
+/// Where a URL, or the message attributes that stand for one, say the pipeline should run.
+fn aim(project: Option<&str>, parameter: impl Fn(&str) -> Option<String>) -> Aim {
+    let flag =
+        |name: &str| parameter(name).map(|value| matches!(value.to_ascii_lowercase().as_str(), "true" | "1" | ""));
+    Aim {
+        project: project.map(str::to_owned),
+        default_ref: parameter("ref"),
+        omit_payload: flag("omitPayload"),
+        omit_user_inputs: flag("omitUserInputs"),
     }
 }
 

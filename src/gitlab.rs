@@ -67,12 +67,14 @@ impl GitLab {
         format!("{}/{project}", self.base)
     }
 
-    /// Creates a pipeline: `POST /projects/:id/trigger/pipeline`, once. `body` is all of the request but the token.
+    /// Creates a pipeline: `POST /projects/:id/trigger/pipeline`, once. `body` is all of the request but the token;
+    /// what GitLab says is told without the token and `secrets`.
     pub async fn trigger(
         &self,
         project: &Project,
         token: &SecretString,
         body: &[(&'static str, Box<RawValue>)],
+        secrets: &[SecretString],
         limit: Duration,
     ) -> Result<Pipeline, TriggerError> {
         let mut request = self
@@ -81,7 +83,10 @@ impl GitLab {
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         *request.body_mut() = Some(written(body, token).as_bytes().to_vec().into());
         match self.http.send(request, CAP, limit).await {
-            Ok(answer) => answer::decode(&answer, token),
+            Ok(answer) => {
+                let secrets: Vec<&SecretString> = secrets.iter().chain([token]).collect();
+                answer::decode(&answer, &secrets)
+            }
             Err(NoAnswer::NotSent(why)) => Err(TriggerError::NotSent(why)),
             Err(NoAnswer::Lost(why)) => Err(TriggerError::Unknown(why)),
         }

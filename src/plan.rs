@@ -35,7 +35,7 @@ pub struct Plan {
     pub values: Values,
     /// JSON text of `port_payload`.
     pub payload: String,
-    /// What was decrypted for the pipeline, and GitLab might repeat in its words.
+    /// What was decrypted for the pipeline, and whatever else GitLab's words must not repeat.
     pub secrets: Vec<SecretString>,
 }
 
@@ -78,7 +78,8 @@ pub fn plan(run: &Run, aim: &Aim, policy: &Policy, client_secret: &SecretString)
     } else {
         payload::written(&run.payload, policy.escape_dollar)
     };
-    let secrets = values.secrets(&request.secret_inputs);
+    let mut secrets = values.secrets(&request.secret_inputs);
+    secrets.push(client_secret.clone());
     Plan { project, git_ref, values, payload, secrets }.within_limits()
 }
 

@@ -154,7 +154,7 @@ impl Journey {
             }
         };
         let limit = self.last_call().saturating_duration_since(Instant::now()).min(TRY);
-        match self.app.gitlab.trigger(&project, &token, &impossible(), limit).await {
+        match self.app.gitlab.trigger(&project, &token, &impossible(), &[], limit).await {
             Err(TriggerError::Rejected(words)) if words.contains("status 400") => good(name, "its trigger token holds"),
             Err(TriggerError::TokenRefused(_)) => bad(
                 name,

@@ -172,7 +172,7 @@ impl Journey {
             if limit < SHORTEST {
                 return Err(TriggerError::NotSent("no time left".to_owned()));
             }
-            self.app.gitlab.trigger(&plan.project, &token, body, limit).await
+            self.app.gitlab.trigger(&plan.project, &token, body, &plan.secrets, limit).await
         });
         self.timed(Metric::GitLabLatency, pipeline).await
     }

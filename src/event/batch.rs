@@ -1,12 +1,11 @@
 //! Batches: records of SQS, SNS and Kafka.
 
-use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
+use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
 use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
 
-use super::{Content, Delivery, Door, Doors, Event, NotRecognised, Receipt, Redelivery, Terms, envelope, web};
+use super::{Content, Delivery, Door, Doors, Event, NotRecognised, Receipt, Redelivery, Source, Terms, envelope};
 use crate::json::Object;
-use crate::outcome::{Outcome, Verdict};
 use crate::run::Aim;
 use crate::signature::{Claim, Unproven};
 
@@ -14,71 +13,6 @@ use crate::signature::{Claim, Unproven};
 pub const KIND: &str = "x-glint-kind";
 pub const KIND_HOOK: &str = "hook";
 pub const KIND_REPORT: &str = "report";
-
-/// Who called, by how it is answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
-    Queue,
-    Topic,
-    Web,
-    Notice,
-}
-
-/// The invocation has to fail, so that its source brings the deliveries again.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct MustComeAgain(pub String);
-
-impl Source {
-    /// Answers: `verdicts` are in the order of the deliveries, each with the id that the source gave it.
-    pub fn answer(self, verdicts: &[(Option<String>, Verdict)]) -> Result<Box<RawValue>, MustComeAgain> {
-        match self {
-            Self::Queue => queue_answer(verdicts),
-            Self::Topic => topic_answer(verdicts),
-            Self::Web => Ok(web::answer(verdicts.first().map(|(_, verdict)| verdict))),
-            Self::Notice => notice_answer(verdicts),
-        }
-    }
-}
-
-/// Exactly the ids that must come again. One without an id could not be named, so it fails the batch: AWS would take an empty id so too.
-fn queue_answer(verdicts: &[(Option<String>, Verdict)]) -> Result<Box<RawValue>, MustComeAgain> {
-    let mut response = SqsBatchResponse::default();
-    for (id, _) in verdicts.iter().filter(|(_, verdict)| verdict.again()) {
-        let id = id
-            .as_ref()
-            .filter(|id| !id.is_empty())
-            .ok_or_else(|| MustComeAgain("a message without an id must come again".to_owned()))?;
-        let mut failure = BatchItemFailure::default();
-        failure.item_identifier.clone_from(id);
-        response.batch_item_failures.push(failure);
-    }
-    Ok(json(&response))
-}
-
-/// A topic brings the whole batch again. What nobody will ever be able to read or believe must not block its partition.
-fn topic_answer(verdicts: &[(Option<String>, Verdict)]) -> Result<Box<RawValue>, MustComeAgain> {
-    let passed_over = |verdict: &Verdict| matches!(verdict.outcome, Outcome::Unreadable { .. } | Outcome::Unproven(_));
-    let again = verdicts.iter().filter(|(_, verdict)| verdict.again() && !passed_over(verdict)).count();
-    if again > 0 {
-        return Err(MustComeAgain(format!("{again} of {} records must come again", verdicts.len())));
-    }
-    Ok(json(&serde_json::json!({})))
-}
-
-fn notice_answer(verdicts: &[(Option<String>, Verdict)]) -> Result<Box<RawValue>, MustComeAgain> {
-    if let Some((_, verdict)) = verdicts.iter().find(|(_, verdict)| verdict.again()) {
-        let run = verdict.run_id.as_ref().map(|id| format!("run `{id}`: ")).unwrap_or_default();
-        let reason = verdict.outcome.reason().map_or_else(|| verdict.outcome.name().to_owned(), |(reason, _)| reason);
-        return Err(MustComeAgain(run + &reason));
-    }
-    let mut bodies: Vec<_> = verdicts.iter().map(|(_, verdict)| verdict.body()).collect();
-    Ok(if bodies.len() == 1 { json(&bodies.remove(0)) } else { json(&bodies) })
-}
-
-pub(super) fn json(value: &impl serde::Serialize) -> Box<RawValue> {
-    serde_json::value::to_raw_value(value).unwrap_or_else(|_| RawValue::NULL.to_owned())
-}
 
 /// The deliveries of `Records`, which SQS and SNS share.
 pub fn records(payload: &RawValue, records: &RawValue, doors: &Doors) -> Result<Event, NotRecognised> {
@@ -107,7 +41,7 @@ fn queued(message: SqsMessage, doors: &Doors) -> Delivery {
     let terms = Terms {
         id: message.message_id.clone(),
         door: if is_dead { Door::DeadLetters } else { Door::Queue },
-        aim: web::aim(attribute("project"), |name| attribute(name).map(str::to_owned)),
+        aim: super::aim(attribute("project"), |name| attribute(name).map(str::to_owned)),
         redelivery: receives.map_or(Redelivery::Perhaps, |receives| Redelivery::Counted { receives }),
         sent_at: system("SentTimestamp").and_then(|millis| DateTime::from_timestamp_millis(millis.parse().ok()?)),
         receipt: message.receipt_handle.clone().map(|handle| Receipt { queue_arn: arn, handle }),
@@ -117,14 +51,10 @@ fn queued(message: SqsMessage, doors: &Doors) -> Delivery {
     let content = match (message.body, kind.as_deref()) {
         (Some(body), Some(KIND_HOOK)) => Content::QueuedHook(body),
         (Some(body), Some(KIND_REPORT)) => Content::QueuedReport(body),
-        (Some(body), _) => envelope::opened(body, claim).map_or_else(unreadable, Content::Message),
-        (None, _) => unreadable("the message has no body".to_owned()),
+        (Some(body), _) => envelope::opened(body, claim).map_or_else(Content::unreadable, Content::Message),
+        (None, _) => Content::unreadable("the message has no body"),
     };
     Delivery { content, terms }
-}
-
-fn unreadable(why: String) -> Content {
-    Content::Unreadable { why, too_large: false }
 }
 
 fn notification(record: &Object) -> Delivery {
@@ -132,7 +62,7 @@ fn notification(record: &Object) -> Delivery {
     let sent_at = sns.string("Timestamp").and_then(|at| DateTime::parse_from_rfc3339(&at).ok()).map(|at| at.to_utc());
     let Some((message, claim)) = envelope::notification(&sns) else {
         return Delivery {
-            content: unreadable("the SNS record has no message".to_owned()),
+            content: Content::unreadable("the SNS record has no message"),
             terms: notice_terms(sent_at),
         };
     };
@@ -172,6 +102,6 @@ fn record(record: &Object) -> Delivery {
         sent_at: written_at,
         receipt: None,
     };
-    let content = read.map_or_else(unreadable, |(text, _)| Content::Message(Unproven::signed_inside(text)));
+    let content = read.map_or_else(Content::unreadable, |(text, _)| Content::Message(Unproven::signed_inside(text)));
     Delivery { content, terms }
 }

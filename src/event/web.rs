@@ -1,18 +1,16 @@
 //! Function URLs and HTTP APIs, both of payload format 2.0: Glint's webhooks and GitLab's hooks.
 
-use std::collections::HashMap;
-
 use aws_lambda_events::http::HeaderMap;
-use aws_lambda_events::lambda_function_urls::{LambdaFunctionUrlRequest, LambdaFunctionUrlResponse};
+use aws_lambda_events::lambda_function_urls::LambdaFunctionUrlRequest;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use secrecy::SecretString;
+use serde_json::json;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::{Content, Delivery, Door, Doors, Event, Redelivery, Source, Terms, batch};
-use crate::outcome::{Reply, Verdict};
+use super::{Content, Delivery, Door, Doors, Event, Redelivery, Source, Terms, aim, answer};
+use crate::outcome::Reply;
 use crate::run::Aim;
 use crate::signature::{Claim, HookProof, Unproven};
 
@@ -57,18 +55,6 @@ pub fn deliveries(payload: &RawValue, doors: &Doors) -> Event {
     Event::Deliveries(Source::Web, vec![Delivery { content, terms }])
 }
 
-/// Where a URL, or the message attributes that stand for one, say the pipeline should run.
-pub fn aim(project: Option<&str>, parameter: impl Fn(&str) -> Option<String>) -> Aim {
-    let flag =
-        |name: &str| parameter(name).map(|value| matches!(value.to_ascii_lowercase().as_str(), "true" | "1" | ""));
-    Aim {
-        project: project.map(str::to_owned),
-        default_ref: parameter("ref"),
-        omit_payload: flag("omitPayload"),
-        omit_user_inputs: flag("omitUserInputs"),
-    }
-}
-
 /// What makes a hook itself: GitLab's `webhook-id`, which a resent hook keeps, else the SHA-256 of its body.
 fn content_id(content: &Content, headers: &HeaderMap) -> Option<String> {
     let Content::Hook { body, .. } = content else { return None };
@@ -95,7 +81,6 @@ fn hook_proof(headers: &HeaderMap) -> HookProof {
 }
 
 fn body(request: &LambdaFunctionUrlRequest, most: usize) -> Result<String, Content> {
-    let unreadable = |why: &str| Content::Unreadable { why: why.to_owned(), too_large: false };
     let too_large = || Content::Unreadable { why: format!("the body is longer than {most} bytes"), too_large: true };
     let text = request.body.as_deref().unwrap_or_default();
     if !request.is_base64_encoded {
@@ -104,41 +89,17 @@ fn body(request: &LambdaFunctionUrlRequest, most: usize) -> Result<String, Conte
     if text.len() / 4 * 3 > most + 3 {
         return Err(too_large());
     }
-    let bytes =
-        BASE64_STANDARD.decode(text).map_err(|_| unreadable("the body is not the base64 that it is said to be"))?;
+    let bytes = BASE64_STANDARD
+        .decode(text)
+        .map_err(|_| Content::unreadable("the body is not the base64 that it is said to be"))?;
     if bytes.len() > most {
         return Err(too_large());
     }
-    String::from_utf8(bytes).map_err(|_| unreadable("the body is not UTF-8"))
+    String::from_utf8(bytes).map_err(|_| Content::unreadable("the body is not UTF-8"))
 }
 
 fn refused(status: u16, reason: &str, hint: &str) -> Event {
     let reply =
         Reply { status, retry_after: None, body: json!({ "outcome": "Refused", "reason": reason, "hint": hint }) };
-    Event::Answered(response(&reply))
-}
-
-/// The answer for the one delivery that a request holds.
-pub fn answer(verdict: Option<&Verdict>) -> Box<RawValue> {
-    let nothing = || Reply { status: 500, retry_after: None, body: Value::Null };
-    response(&verdict.map_or_else(nothing, Verdict::reply))
-}
-
-pub(crate) fn response(reply: &Reply) -> Box<RawValue> {
-    let mut headers = HashMap::from([("content-type", "application/json".to_owned())]);
-    if let Some(wait) = reply.retry_after {
-        headers.insert("retry-after", wait.as_secs().max(1).to_string());
-    }
-    if reply.status == 405 {
-        headers.insert("allow", "POST".to_owned());
-    }
-    let mut response = LambdaFunctionUrlResponse::default();
-    response.status_code = reply.status.into();
-    response.body = Some(reply.body.to_string());
-    for (name, value) in headers {
-        if let Ok(value) = value.parse() {
-            response.headers.insert(name, value);
-        }
-    }
-    batch::json(&response)
+    Event::Answered(answer::response(&reply))
 }

@@ -13,10 +13,10 @@ use crate::redact;
 /// GitLab's words for its limit of pipelines a minute, which it sends as a 400 and without a wait.
 const THROTTLED: &str = "Too many pipelines created in the last minute";
 
-/// Sorts `answer` into what a caller can do about it. Its words are shown to people, without `token`.
-pub fn decode(answer: &Answer, token: &SecretString) -> Result<Pipeline, TriggerError> {
+/// Sorts `answer` into what a caller can do about it. Its words are shown to people, without `secrets`.
+pub fn decode(answer: &Answer, secrets: &[&SecretString]) -> Result<Pipeline, TriggerError> {
     let words = || {
-        let words = redact::shown(&words(&answer.body), &[token]);
+        let words = redact::shown(&words(&answer.body), secrets);
         if words.is_empty() {
             format!("status {}", answer.status)
         } else {
@@ -26,7 +26,7 @@ pub fn decode(answer: &Answer, token: &SecretString) -> Result<Pipeline, Trigger
     Err(match answer.status {
         201 => {
             let unreadable = || TriggerError::Unknown("GitLab's 201 cannot be read".to_owned());
-            return created(&answer.body, token).ok_or_else(unreadable);
+            return created(&answer.body, secrets).ok_or_else(unreadable);
         }
         401 | 404 => TriggerError::TokenRefused(words()),
         400 if said(&answer.body).contains(THROTTLED) => TriggerError::Throttled(None),
@@ -46,7 +46,7 @@ fn date(answer: &Answer) -> DateTime<Utc> {
     text.and_then(|text| DateTime::parse_from_rfc2822(text).ok()).map(|date| date.to_utc()).unwrap_or_default()
 }
 
-fn created(body: &[u8], token: &SecretString) -> Option<Pipeline> {
+fn created(body: &[u8], secrets: &[&SecretString]) -> Option<Pipeline> {
     #[derive(Deserialize)]
     struct Created {
         id: u64,
@@ -58,7 +58,7 @@ fn created(body: &[u8], token: &SecretString) -> Option<Pipeline> {
     (is_link && !web_url.contains(char::is_control) && web_url.len() <= 2048).then_some(Pipeline {
         id,
         project_id,
-        url: redact::masked(&web_url, &[token]),
+        url: redact::masked(&web_url, secrets),
     })
 }
 
@@ -99,7 +99,7 @@ mod tests {
     fn decoded(status: u16, body: &str) -> Result<Pipeline, TriggerError> {
         decode(
             &Answer { status, headers: HeaderMap::new(), body: body.as_bytes().to_vec() },
-            &SecretString::from("glptt-secret-token"),
+            &[&SecretString::from("glptt-secret-token")],
         )
     }
 
@@ -154,7 +154,7 @@ mod tests {
         headers.insert(RETRY_AFTER, HeaderValue::from_static("9"));
         let answer = Answer { status: 429, headers, body: b"Retry later".to_vec() };
         assert_eq!(
-            decode(&answer, &SecretString::from("t")),
+            decode(&answer, &[&SecretString::from("t")]),
             Err(TriggerError::Throttled(Some(Duration::from_secs(9))))
         );
     }

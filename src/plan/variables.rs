@@ -93,12 +93,12 @@ impl Values {
         }
     }
 
-    /// The values of those that are named in `secrets`.
+    /// The values of those named in `secrets`. The shortest are left out: they would be found in every other word.
     pub fn secrets(&self, secrets: &[String]) -> Vec<SecretString> {
-        let secret = |(name, text): &(String, Zeroizing<String>)| {
-            secrets.contains(name).then(|| SecretString::from(text.as_str()))
-        };
-        self.pairs().iter().filter_map(secret).collect()
+        const SHORTEST: usize = 4;
+        let named = self.pairs().iter().filter(|(name, _)| secrets.contains(name));
+        let values = named.map(|(_, text)| text.trim_matches('"')).filter(|text| text.len() >= SHORTEST);
+        values.map(SecretString::from).collect()
     }
 
     fn pairs(&self) -> &[(String, Zeroizing<String>)] {
