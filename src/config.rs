@@ -196,6 +196,7 @@ mod tests {
             ("https://example.com/gitlab//", "https://example.com/gitlab"),
             ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
             ("http://[::1]:1/", "http://[::1]:1"),
+            ("https://Git.Example.com:443/Sub", "https://git.example.com/Sub"),
         ] {
             assert_eq!(read(&[("GITLAB_URL", given)]).unwrap().gitlab_url, kept);
         }

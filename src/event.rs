@@ -165,7 +165,7 @@ pub fn recognise(payload: &RawValue, settings: &Doors) -> Result<Event, NotRecog
         return Ok(Event::Sweep);
     }
     if root.get("requestContext").is_some() && root.get("rawPath").is_some() {
-        return Ok(web::deliveries(payload, settings));
+        return Ok(web::deliveries(payload, &root, settings));
     }
     if let Some(records) = root.get("Records") {
         return batch::records(payload, records, settings);

@@ -104,7 +104,7 @@ fn client(tls: &rustls::ClientConfig) -> Result<Client, String> {
         .connect_timeout(CONNECT)
         .pool_idle_timeout(IDLE)
         .user_agent(concat!("glint-gitlab-trigger/", env!("CARGO_PKG_VERSION")));
-    builder.build().map_err(|error| cause(error))
+    builder.build().map_err(cause)
 }
 
 fn no_answer(error: reqwest::Error) -> NoAnswer {

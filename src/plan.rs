@@ -156,5 +156,5 @@ fn git_ref(request: &Request, aim: &Aim) -> Result<Ref, Refusal> {
 /// The input `name`, if it is a string with something in it.
 fn input_text(inputs: &Inputs, name: &str) -> Option<String> {
     let (_, value) = inputs.iter().find(|(key, _)| key == name)?;
-    crate::json::string(value).map(|text| text.into_owned()).filter(|text| !text.is_empty())
+    crate::json::string(value).map(std::borrow::Cow::into_owned).filter(|text| !text.is_empty())
 }

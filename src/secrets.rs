@@ -182,7 +182,7 @@ fn spellings(project: &Project) -> [String; 3] {
 
 fn credentials(id: &str, text: &SecretString) -> Result<Credentials, SecretError> {
     let object = Object::parse(text.expose_secret()).map_err(|_| not_json(id))?;
-    let part = |name: &str| object.string(name).filter(|text| !text.is_empty()).map(|text| text.into_owned());
+    let part = |name: &str| object.string(name).filter(|text| !text.is_empty()).map(std::borrow::Cow::into_owned);
     let (Some(client_id), Some(secret)) = (part("clientId"), part("clientSecret")) else {
         return Err(SecretError::Unusable(format!("the secret `{id}` has no `clientId` or no `clientSecret`")));
     };

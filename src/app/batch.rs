@@ -55,7 +55,7 @@ impl Journey {
             match proven {
                 Ok((place, (Ok(task), terms))) => tasks.push((place, task, terms)),
                 Ok((place, (Err(outcome), terms))) => {
-                    verdicts[place] = Some(self.noted(Verdict::new(None, outcome), Instant::now(), Some(&terms)))
+                    verdicts[place] = Some(self.noted(Verdict::new(None, outcome), Instant::now(), Some(&terms)));
                 }
                 Err(_) => self.metrics.count(Metric::Panics),
             }

@@ -72,7 +72,7 @@ impl Journey {
     async fn message(&self, unproven: Unproven, door: Door) -> Result<Task, Outcome> {
         let claim = unproven.claim_beside().cloned();
         let must_be_signed = matches!(door, Door::Web | Door::Topic);
-        let text = if door != Door::Web && !unproven.is_signed() && unproven.announces_change() {
+        let body = if door != Door::Web && !unproven.is_signed() && unproven.announces_change() {
             return Err(Outcome::Ignored("a change-log message starts nothing"));
         } else if must_be_signed || unproven.is_signed() {
             // A message may wait on a queue or topic for days: only a webhook's signature has to be young.
@@ -80,6 +80,7 @@ impl Journey {
         } else {
             unproven.trust_source()
         };
+        let text = String::from_utf8(body).map_err(|_| unreadable("the body is not UTF-8"))?;
         match message::read(&text) {
             Ok(Message::Run(run)) => Ok(Task::Start { run, text, claim }),
             Ok(Message::ChangeLog) => Err(Outcome::Ignored("a change-log message starts nothing")),
@@ -87,15 +88,15 @@ impl Journey {
         }
     }
 
-    /// The text, if the client secret signed it: the current one, or the one before or after a rotation.
-    async fn signed(&self, unproven: &Unproven, must_be_young: bool) -> Result<String, Outcome> {
+    /// The body, if the client secret signed it: the current one, or the one before or after a rotation.
+    async fn signed(&self, unproven: &Unproven, must_be_young: bool) -> Result<Vec<u8>, Outcome> {
         if !unproven.is_signed() {
             return Err(Outcome::Unproven(Forged::Missing));
         }
         let now = must_be_young.then(|| self.utc());
         let (credentials, version) = self.credentials().await.map_err(deferred)?;
         let forged = match unproven.prove(&[credentials.client_secret], now) {
-            Ok(text) => return Ok(text),
+            Ok(body) => return Ok(body),
             Err(forged @ Forged::Mismatch) => forged,
             Err(forged) => return Err(Outcome::Unproven(forged)),
         };

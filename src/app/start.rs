@@ -118,10 +118,11 @@ impl Journey {
 
     /// Writes our claim into the run, so that a later receive knows that a trigger may have been sent.
     async fn claim(&self, run: &Run, trail: &mut Trail) -> Result<(), Outcome> {
+        // A claim whose answer is lost may stand all the same: whoever gives up from here on has to take it back.
+        trail.label = Some(words::TRIGGERING.to_owned());
         match self.update(&run.id, &Update::label(words::TRIGGERING)).await {
             Ok(Updated::AlreadyEnded) => Err(Outcome::Duplicate),
             Ok(Updated::Yes(kept)) => {
-                trail.label = Some(words::TRIGGERING.to_owned());
                 if kept.label == Some(false) {
                     self.metrics.count(Metric::ClaimsNotKept);
                     if !self.app.labels_lost.swap(true, Ordering::Relaxed) {

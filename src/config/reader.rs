@@ -56,7 +56,9 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
         if let Err((what, hint)) = is_base_url(&text) {
             self.fault(variable, what, hint);
         }
-        text.trim_end_matches('/').to_owned()
+        // As a URL parser writes it, host in lower case and without the default port: each request is compared with that.
+        let written = Url::parse(&text).map_or(text, String::from);
+        written.trim_end_matches('/').to_owned()
     }
 
     pub fn queue_url(&mut self, variable: &'static str) -> Option<String> {

@@ -46,7 +46,7 @@ fn queued(message: SqsMessage, doors: &Doors) -> Delivery {
         sent_at: system("SentTimestamp").and_then(|millis| DateTime::from_timestamp_millis(millis.parse().ok()?)),
         receipt: message.receipt_handle.clone().map(|handle| Receipt { queue_arn: arn, handle }),
     };
-    let claim = Claim::find(&attribute);
+    let claim = Claim::find(attribute);
     let kind = attribute(KIND).map(str::to_owned);
     let content = match (message.body, kind.as_deref()) {
         (Some(body), Some(KIND_HOOK)) => Content::QueuedHook(body),

@@ -1,15 +1,14 @@
 //! Function URLs and HTTP APIs, both of payload format 2.0: Glint's webhooks and GitLab's hooks.
 
-use aws_lambda_events::http::HeaderMap;
 use aws_lambda_events::lambda_function_urls::LambdaFunctionUrlRequest;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use secrecy::SecretString;
-use serde_json::json;
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
 use super::{Content, Delivery, Door, Doors, Event, Redelivery, Source, Terms, aim, answer};
+use crate::json::{self, Object};
 use crate::outcome::Reply;
 use crate::run::Aim;
 use crate::signature::{Claim, HookProof, Unproven};
@@ -20,7 +19,7 @@ const HOOK_PATH: &str = "/-/hooks/gitlab";
 pub const MOST_HOOK: usize = 6 * 1024 * 1024;
 
 /// The one delivery of a request, or the answer to a request that has none.
-pub fn deliveries(payload: &RawValue, doors: &Doors) -> Event {
+pub fn deliveries(payload: &RawValue, root: &Object, doors: &Doors) -> Event {
     let Ok(request) = serde_json::from_str::<LambdaFunctionUrlRequest>(payload.get()) else {
         return refused(
             400,
@@ -33,19 +32,22 @@ pub fn deliveries(payload: &RawValue, doors: &Doors) -> Event {
     }
     let path = request.raw_path.clone().unwrap_or_default();
     let query = request.raw_query_string.clone().unwrap_or_default();
-    let header = |name: &str| header(&request.headers, name);
+    let headers = Headers::of(root);
     let is_hook = path.trim_end_matches('/') == HOOK_PATH;
     let content = match body(&request, if is_hook { MOST_HOOK } else { doors.most_message }) {
         Err(unreadable) => unreadable,
-        Ok(body) if is_hook => Content::Hook { body, proof: hook_proof(&request.headers) },
-        Ok(body) => Content::Message(Unproven::new(body, Claim::find(header))),
+        Ok(body) if is_hook => match String::from_utf8(body) {
+            Ok(body) => Content::Hook { body, proof: hook_proof(&headers) },
+            Err(_) => Content::unreadable("the body is not UTF-8"),
+        },
+        Ok(body) => Content::Message(Unproven::new(body, Claim::find(|name| headers.get(name)))),
     };
     let project = path.trim_matches('/');
     let parameter = |name: &str| {
         url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
     };
     let terms = Terms {
-        id: content_id(&content, &request.headers),
+        id: content_id(&content, &headers),
         door: Door::Web,
         aim: if is_hook { Aim::default() } else { aim(Some(project).filter(|path| !path.is_empty()), parameter) },
         redelivery: Redelivery::Never,
@@ -56,35 +58,47 @@ pub fn deliveries(payload: &RawValue, doors: &Doors) -> Event {
 }
 
 /// What makes a hook itself: GitLab's `webhook-id`, which a resent hook keeps, else the SHA-256 of its body.
-fn content_id(content: &Content, headers: &HeaderMap) -> Option<String> {
+fn content_id(content: &Content, headers: &Headers) -> Option<String> {
     let Content::Hook { body, .. } = content else { return None };
     let fits = |id: &&str| (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
     let digest = || Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect();
-    Some(header(headers, "webhook-id").filter(fits).map_or_else(digest, str::to_owned))
+    Some(headers.get("webhook-id").filter(fits).map_or_else(digest, str::to_owned))
 }
 
-fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let mut values = headers.get_all(name).iter();
-    let value = values.next()?.to_str().ok()?;
-    // A repeated header leaves open which one is meant.
-    values.next().is_none().then_some(value)
+/// A request's headers, their names in lower case. `LambdaFunctionUrlRequest` would keep the last of two spellings of one name.
+struct Headers(Vec<(String, String)>);
+
+impl Headers {
+    fn of(root: &Object) -> Self {
+        let headers = root.object("headers").ok().flatten().unwrap_or_default();
+        let text =
+            |(name, value): (&str, &RawValue)| Some((name.to_ascii_lowercase(), json::string(value)?.into_owned()));
+        Self(headers.iter().filter_map(text).collect())
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        let mut values = self.0.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str());
+        let value = values.next()?;
+        // A repeated header leaves open which one is meant.
+        values.next().is_none().then_some(value)
+    }
 }
 
-fn hook_proof(headers: &HeaderMap) -> HookProof {
-    let text = |name: &str| header(headers, name).map(str::to_owned);
+fn hook_proof(headers: &Headers) -> HookProof {
+    let text = |name: &str| headers.get(name).map(str::to_owned);
     HookProof {
         id: text("webhook-id"),
         timestamp: text("webhook-timestamp"),
         signature: text("webhook-signature"),
-        token: header(headers, "x-gitlab-token").map(SecretString::from),
+        token: headers.get("x-gitlab-token").map(SecretString::from),
     }
 }
 
-fn body(request: &LambdaFunctionUrlRequest, most: usize) -> Result<String, Content> {
+fn body(request: &LambdaFunctionUrlRequest, most: usize) -> Result<Vec<u8>, Content> {
     let too_large = || Content::Unreadable { why: format!("the body is longer than {most} bytes"), too_large: true };
     let text = request.body.as_deref().unwrap_or_default();
     if !request.is_base64_encoded {
-        return if text.len() > most { Err(too_large()) } else { Ok(text.to_owned()) };
+        return if text.len() > most { Err(too_large()) } else { Ok(text.as_bytes().to_vec()) };
     }
     if text.len() / 4 * 3 > most + 3 {
         return Err(too_large());
@@ -92,14 +106,14 @@ fn body(request: &LambdaFunctionUrlRequest, most: usize) -> Result<String, Conte
     let bytes = BASE64_STANDARD
         .decode(text)
         .map_err(|_| Content::unreadable("the body is not the base64 that it is said to be"))?;
-    if bytes.len() > most {
-        return Err(too_large());
-    }
-    String::from_utf8(bytes).map_err(|_| Content::unreadable("the body is not UTF-8"))
+    if bytes.len() > most { Err(too_large()) } else { Ok(bytes) }
 }
 
 fn refused(status: u16, reason: &str, hint: &str) -> Event {
-    let reply =
-        Reply { status, retry_after: None, body: json!({ "outcome": "Refused", "reason": reason, "hint": hint }) };
+    let reply = Reply {
+        status,
+        retry_after: None,
+        body: serde_json::json!({ "outcome": "Refused", "reason": reason, "hint": hint }),
+    };
     Event::Answered(answer::response(&reply))
 }

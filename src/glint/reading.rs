@@ -41,7 +41,7 @@ pub fn error(body: &[u8]) -> (String, String) {
 
 fn standing(value: &RawValue) -> Option<Standing> {
     let run = Object::parse(value.get()).ok()?;
-    let text = |name: &str| run.string(name).map(|text| text.into_owned()).filter(|text| !text.is_empty());
+    let text = |name: &str| run.string(name).map(std::borrow::Cow::into_owned).filter(|text| !text.is_empty());
     let inputs = run.object("properties").ok().flatten().unwrap_or_default();
     Some(Standing {
         id: RunId::parse(&text("id")?)?,
@@ -76,8 +76,8 @@ fn first_link(run: &Object) -> Option<String> {
 /// `createdBy` is a user id; newer answers may carry the user, with an e-mail address, instead.
 fn started_by(run: &Object) -> Option<String> {
     let user = run.object("createdBy").ok().flatten();
-    let email = user.and_then(|user| user.string("email").map(|text| text.into_owned()));
-    email.or_else(|| run.string("createdBy").map(|text| text.into_owned()))
+    let email = user.and_then(|user| user.string("email").map(std::borrow::Cow::into_owned));
+    email.or_else(|| run.string("createdBy").map(std::borrow::Cow::into_owned))
 }
 
 #[cfg(test)]

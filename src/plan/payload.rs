@@ -1,6 +1,6 @@
 //! `port_payload`: the whole message, byte for byte, for the jobs that read `.port_payload.context.runId`.
 
-/// The message as it is sent on. With `escape_dollar` each `$` is doubled: old GitLabs expand variables inside `TRIGGER_PAYLOAD` too, and
+/// The message as it is sent on. With `escape_dollar` each `$` is doubled: old `GitLabs` expand variables inside `TRIGGER_PAYLOAD` too, and
 /// turn `$$` back into `$` for the job.
 pub fn written(message: &str, escape_dollar: bool) -> String {
     if escape_dollar { with_dollars_doubled(message) } else { message.to_owned() }

@@ -16,23 +16,23 @@ pub struct Claim {
     pub signature: String,
 }
 
-/// A body whose origin is not known yet.
+/// A body whose origin is not known yet, and that may not even be text.
 pub struct Unproven {
-    text: String,
+    bytes: Vec<u8>,
     claim: Option<Claim>,
     signed_inside: bool,
 }
 
 impl Unproven {
     /// A body with the signature that came beside it.
-    pub fn new(text: String, claim: Option<Claim>) -> Self {
-        Self { text, claim, signed_inside: false }
+    pub fn new(bytes: impl Into<Vec<u8>>, claim: Option<Claim>) -> Self {
+        Self { bytes: bytes.into(), claim, signed_inside: false }
     }
 
     /// A message of Glint's Kafka topic, which carries its signature in its own `headers`.
     pub fn signed_inside(text: String) -> Self {
         let claim = inner_claim(&text);
-        Self { text, claim, signed_inside: true }
+        Self { bytes: text.into_bytes(), claim, signed_inside: true }
     }
 
     /// Whether there is a signature to hold it to.
@@ -47,34 +47,34 @@ impl Unproven {
 
     /// Whether it is news of an entity, which Glint does not sign and nothing here acts on.
     pub fn announces_change(&self) -> bool {
-        crate::message::announces_change(&self.text)
+        self.text().is_some_and(crate::message::announces_change)
     }
 
-    /// The text on the word of the source alone: IAM decided who may send it.
-    pub fn trust_source(self) -> String {
-        self.text
+    /// The body on the word of the source alone: IAM decided who may send it.
+    pub fn trust_source(self) -> Vec<u8> {
+        self.bytes
     }
 
-    /// The text, if one of the client's `secrets` signed it. With `now`, only within [`WINDOW_SECONDS`] of it.
-    pub fn prove(&self, secrets: &[SecretString], now: Option<DateTime<Utc>>) -> Result<String, Forged> {
+    /// The body, if one of the client's `secrets` signed it. With `now`, only within [`WINDOW_SECONDS`] of it.
+    pub fn prove(&self, secrets: &[SecretString], now: Option<DateTime<Utc>>) -> Result<Vec<u8>, Forged> {
         let claim = self.claim.as_ref().ok_or(Forged::Missing)?;
         let seconds = seconds_of(&claim.timestamp).ok_or(Forged::Timestamp)?;
         if now.is_some_and(|now| (now.timestamp() - seconds).abs() > WINDOW_SECONDS) {
             return Err(Forged::Expired);
         }
-        let is_signed = |text: &str| {
+        let is_signed = |body: &[u8]| {
             secrets.iter().any(|secret| {
-                let parts = [claim.timestamp.as_bytes(), b".", text.as_bytes()];
+                let parts = [claim.timestamp.as_bytes(), b".", body];
                 any_matches(&claim.signature, &mac(secret.expose_secret().as_bytes(), &parts))
             })
         };
         let proven = if self.signed_inside {
-            signed_texts_of_a_record(&self.text).iter().any(|text| is_signed(text))
+            signed_texts_of_a_record(self.text().unwrap_or_default()).iter().any(|text| is_signed(text.as_bytes()))
         } else {
-            is_signed(&self.text)
+            is_signed(&self.bytes)
         };
-        if proven || self.reserialised().is_some_and(|text| is_signed(&text)) {
-            Ok(self.text.clone())
+        if proven || self.reserialised().is_some_and(|text| is_signed(text.as_bytes())) {
+            Ok(self.bytes.clone())
         } else {
             Err(Forged::Mismatch)
         }
@@ -82,13 +82,17 @@ impl Unproven {
 
     /// The compact form that an agent in between signs, while it sends another: Python's, with what is not ASCII escaped.
     fn reserialised(&self) -> Option<String> {
-        if self.signed_inside { None } else { compact(&self.text, NonAscii::Escaped) }
+        if self.signed_inside { None } else { compact(self.text()?, NonAscii::Escaped) }
+    }
+
+    fn text(&self) -> Option<&str> {
+        std::str::from_utf8(&self.bytes).ok()
     }
 }
 
 impl fmt::Debug for Unproven {
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-        write!(formatter, "Unproven({} bytes)", self.text.len())
+        write!(formatter, "Unproven({} bytes)", self.bytes.len())
     }
 }
 
@@ -133,7 +137,7 @@ fn inner_claim(text: &str) -> Option<Claim> {
         .map(|(name, value)| {
             (
                 name.to_ascii_lowercase(),
-                json::string(value).map_or_else(|| value.get().to_owned(), |text| text.into_owned()),
+                json::string(value).map_or_else(|| value.get().to_owned(), std::borrow::Cow::into_owned),
             )
         })
         .collect();

@@ -11,16 +11,12 @@ mod projects;
 mod queue;
 
 use crate::sandbox::Sandbox;
-use reqwest::{Client, Method, Response, redirect};
+use crate::support::plain_client as client;
+use reqwest::{Method, Response};
 use serde_json::Value;
 use std::time::Duration;
 
 const TOKEN: &str = "glptt-0123456789abcdef";
-
-fn client() -> Client {
-    let builder = Client::builder().no_proxy().redirect(redirect::Policy::none());
-    builder.build().expect("a plain client builds")
-}
 
 async fn ask(method: Method, url: String, headers: &[(&str, &str)], body: &Value) -> Result<Response, reqwest::Error> {
     let mut request = client().request(method, url).timeout(Duration::from_secs(30));

@@ -1,9 +1,11 @@
 //! The world a test starts in, and the verbs it uses.
-#![allow(dead_code, reason = "each test binary uses the part that it needs")]
+#![allow(dead_code, unused_imports, reason = "each test binary uses the part that it needs")]
 
+mod client;
 mod function;
 pub mod signing;
 
+pub use client::plain_client;
 pub use function::{Function, invoke};
 
 use std::sync::Arc;
@@ -79,7 +81,9 @@ impl World {
 /// The project, its token and Glint's credentials, all where the default settings look for them.
 pub fn furnish(sandbox: &Sandbox) {
     sandbox.glint.credentials("client-id", CLIENT_SECRET);
-    sandbox.secrets.put("glint/credentials", json!({ "clientId": "client-id", "clientSecret": CLIENT_SECRET }).to_string());
+    sandbox
+        .secrets
+        .put("glint/credentials", json!({ "clientId": "client-id", "clientSecret": CLIENT_SECRET }).to_string());
     sandbox.secrets.put("glint/gitlab-trigger-tokens", json!({ PROJECT: TOKEN }).to_string());
     sandbox.gitlab.project(PROJECT).token(TOKEN).branch("main").branch("release/1.4");
 }
@@ -87,7 +91,8 @@ pub fn furnish(sandbox: &Sandbox) {
 pub fn app(sandbox: &Sandbox, settings: &[(&str, &str)]) -> Arc<App> {
     let mut variables = sandbox.env();
     variables.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-    let config = Config::read(|name| variables.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.clone()));
+    let config =
+        Config::read(|name| variables.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.clone()));
     let wall = sandbox.clock.clone();
     let clock: Clock = Arc::new(move || wall.now().into());
     App::new(config.unwrap(), clock).unwrap()
