@@ -7,6 +7,7 @@ mod dead_letter;
 mod follow;
 mod handover;
 mod journey;
+mod note;
 mod prove;
 mod report;
 mod session;

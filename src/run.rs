@@ -62,6 +62,14 @@ pub struct Run {
     pub payload: String,
 }
 
+impl Run {
+    /// The project's path, as far as the message names one.
+    pub fn project_path(&self) -> Option<String> {
+        let request = self.request.as_ref().ok()?;
+        Some(format!("{}/{}", request.group.as_ref()?, request.project.as_ref()?))
+    }
+}
+
 /// `invocationMethod.type`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Backend {
@@ -113,6 +121,13 @@ pub struct Standing {
     pub started_by: Option<String>,
     /// Glint ends it by itself, from our reply.
     pub synchronized: bool,
+}
+
+impl Standing {
+    /// Whether a pipeline belongs to it already.
+    pub fn is_linked(&self) -> bool {
+        self.link.is_some() || self.external_id.is_some()
+    }
 }
 
 /// Glint's run status, as far as it decides anything here.

@@ -2,10 +2,13 @@
 
 use std::collections::HashMap;
 
+use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
+use tracing::Instrument as _;
 
 use super::journey::Journey;
+use super::note::Subject;
 use super::prove::Task;
 use crate::event::{Delivery, Terms};
 use crate::outcome::{Deferral, Outcome, Verdict};
@@ -15,28 +18,30 @@ use crate::telemetry::Metric;
 type Place = usize;
 
 impl Journey {
-    /// Takes every delivery as far as it goes before the deadline. The verdicts are in the order of the deliveries, each with the source's
-    /// id for it; one that is missing in the end, because its task panicked or was cut off, comes again.
+    /// Takes every delivery as far as it goes before the deadline. The verdicts are in the order of the deliveries,
+    /// each with the source's id for it; a delivery that has none by then comes again.
     pub async fn deliver(&self, deliveries: Vec<Delivery>) -> Vec<(Option<String>, Verdict)> {
         let ids: Vec<Option<String>> = deliveries.iter().map(|delivery| delivery.terms.id.clone()).collect();
         let mut verdicts: Vec<Option<Verdict>> = ids.iter().map(|_| None).collect();
         let groups = self.proven_groups(deliveries, &mut verdicts).await;
-        let mut running: JoinSet<Vec<(Place, Verdict)>> = JoinSet::new();
+        let (done, mut verdict_of) = mpsc::unbounded_channel();
+        let mut running = JoinSet::new();
         for group in groups {
-            let journey = self.clone();
-            running.spawn(async move { journey.one_after_the_other(group).await });
+            let (journey, done) = (self.clone(), done.clone());
+            running.spawn(async move { journey.one_after_the_other(group, &done).await }.in_current_span());
         }
-        while let Ok(Some(done)) = timeout_at(self.cut_off(), running.join_next()).await {
-            for (place, verdict) in done.unwrap_or_default() {
-                verdicts[place] = Some(verdict);
-            }
+        drop(done);
+        while let Ok(Some((place, verdict))) = timeout_at(self.cut_off(), verdict_of.recv()).await {
+            verdicts[place] = Some(verdict);
         }
-        let missing = || {
-            Verdict::new(None, Outcome::Deferred(Deferral::new("the invocation ended before the delivery was done")))
+        // What still runs ends here: it must not go on in the next invocation, while its delivery comes again.
+        drop(running);
+        let cut_off = |id: &Option<String>| self.noted(deferred(None, CUT_OFF), Instant::now(), &Subject::message(id));
+        let or_cut_off = |(id, verdict): (_, Option<Verdict>)| {
+            let verdict = verdict.unwrap_or_else(|| cut_off(&id));
+            (id, verdict)
         };
-        let verdicts =
-            verdicts.into_iter().map(|verdict| verdict.unwrap_or_else(|| self.noted(missing(), Instant::now(), None)));
-        ids.into_iter().zip(verdicts).collect()
+        ids.into_iter().zip(verdicts).map(or_cut_off).collect()
     }
 
     /// Proves all deliveries and groups what is left to do by run, each group in the order of its deliveries.
@@ -48,14 +53,15 @@ impl Journey {
         let mut proving = JoinSet::new();
         for (place, delivery) in deliveries.into_iter().enumerate() {
             let journey = self.clone();
-            proving.spawn(async move { (place, journey.proven(delivery).await) });
+            proving.spawn(async move { (place, journey.proven(delivery).await) }.in_current_span());
         }
         let mut tasks = Vec::new();
         while let Ok(Some(proven)) = timeout_at(self.cut_off(), proving.join_next()).await {
             match proven {
                 Ok((place, (Ok(task), terms))) => tasks.push((place, task, terms)),
                 Ok((place, (Err(outcome), terms))) => {
-                    verdicts[place] = Some(self.noted(Verdict::new(None, outcome), Instant::now(), Some(&terms)));
+                    let subject = Subject::delivery(&terms, None);
+                    verdicts[place] = Some(self.noted(Verdict::new(None, outcome), Instant::now(), &subject));
                 }
                 Err(_) => self.metrics.count(Metric::Panics),
             }
@@ -73,77 +79,40 @@ impl Journey {
         groups
     }
 
-    /// Does the tasks of one run in order. After the first that must come again, so must the rest: the queue keeps their order too.
-    async fn one_after_the_other(&self, group: Vec<(Place, Task, Terms)>) -> Vec<(Place, Verdict)> {
-        let mut done: Vec<(Place, Verdict)> = Vec::with_capacity(group.len());
+    /// Does the tasks of one run in order. After the first that must come again, so must the rest: the queue keeps
+    /// their order too.
+    async fn one_after_the_other(&self, group: Vec<(Place, Task, Terms)>, done: &UnboundedSender<(Place, Verdict)>) {
+        let mut blocked = false;
         for (place, task, terms) in group {
-            let run_id = task.run_id().cloned();
-            let blocked = done.last().is_some_and(|(_, verdict)| verdict.again());
-            let verdict = if blocked {
-                let waits =
-                    Outcome::Deferred(Deferral::new("an earlier delivery of the same run must come again first"));
-                self.noted(Verdict::new(run_id, waits), Instant::now(), Some(&terms))
-            } else {
-                let (journey, its_terms, started) = (self.clone(), terms.clone(), Instant::now());
-                // A task of its own, so that a panic in it is no panic of its neighbours.
-                let verdict =
-                    tokio::spawn(async move { journey.done(task, &its_terms).await }).await.unwrap_or_else(|_| {
-                        self.metrics.count(Metric::Panics);
-                        Verdict::new(
-                            run_id,
-                            Outcome::Deferred(Deferral::new("an internal error, which the function's log shows")),
-                        )
-                    });
-                self.noted(verdict, started, Some(&terms))
-            };
-            done.push((place, verdict));
+            let (started, subject) = (Instant::now(), Subject::delivery(&terms, Some(&task)));
+            let verdict =
+                if blocked { deferred(task.run_id().cloned(), BLOCKED) } else { self.done_apart(task, terms).await };
+            blocked = verdict.again();
+            // Nobody listens any more once the deadline is reached.
+            drop(done.send((place, self.noted(verdict, started, &subject))));
         }
-        done
     }
 
-    /// Counts and logs a verdict: the one line that says what became of a delivery.
-    fn noted(&self, verdict: Verdict, started: Instant, terms: Option<&Terms>) -> Verdict {
-        use crate::event::Redelivery;
-        self.metrics.count(Metric::of(&verdict.outcome));
-        if verdict.gave_up {
-            self.metrics.count(Metric::RunsGivenUp);
+    /// Does the task in a task of its own, so that a panic in it is no panic of its neighbours.
+    async fn done_apart(&self, task: Task, terms: Terms) -> Verdict {
+        let (journey, run_id) = (self.clone(), task.run_id().cloned());
+        // A set, since it ends what it holds when it is dropped.
+        let mut apart = JoinSet::new();
+        apart.spawn(async move { journey.done(task, &terms).await }.in_current_span());
+        match apart.join_next().await {
+            Some(Ok(verdict)) => verdict,
+            _ => {
+                self.metrics.count(Metric::Panics);
+                deferred(run_id, PANICKED)
+            }
         }
-        let run_id = verdict.run_id.as_ref().map(ToString::to_string).unwrap_or_default();
-        let pipeline = verdict.outcome.pipeline();
-        let (reason, hint) = verdict.outcome.reason().unwrap_or_default();
-        let attempt = match terms.map(|terms| terms.redelivery) {
-            Some(Redelivery::Counted { receives }) => receives,
-            _ => 1,
-        };
-        let subject = if run_id.is_empty() { "a delivery".to_owned() } else { format!("run `{run_id}`") };
-        let reason =
-            if reason.is_empty() { pipeline.map(|pipeline| pipeline.url.clone()).unwrap_or_default() } else { reason };
-        let separator = if reason.is_empty() { "" } else { ": " };
-        let hint = hint.map(|hint| format!(" (hint: {hint})")).unwrap_or_default();
-        let words = format!("{subject} is {}{separator}{reason}{hint}", verdict.outcome.name().to_lowercase());
-        macro_rules! line {
-            ($level:ident) => {
-                tracing::$level!(
-                    run_id,
-                    outcome = verdict.outcome.name(),
-                    pipeline_id = pipeline.map(|pipeline| pipeline.id),
-                    message_id = terms.and_then(|terms| terms.id.as_deref()),
-                    again = verdict.again(),
-                    attempt,
-                    duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-                    "{words}"
-                )
-            };
-        }
-        match &verdict.outcome {
-            Outcome::Unreported { .. } | Outcome::Unconfirmed(_) => line!(error),
-            Outcome::Refused(_)
-            | Outcome::Rejected(_)
-            | Outcome::Deferred(_)
-            | Outcome::Unreadable { .. }
-            | Outcome::Unproven(_) => line!(warn),
-            _ => line!(info),
-        }
-        verdict
     }
+}
+
+const CUT_OFF: &str = "the invocation ended before the delivery was done";
+const BLOCKED: &str = "an earlier delivery of the same run must come again first";
+const PANICKED: &str = "an internal error, which the function's log shows";
+
+fn deferred(run_id: Option<crate::run::RunId>, why: &str) -> Verdict {
+    Verdict::new(run_id, Outcome::Deferred(Deferral::new(why)))
 }

@@ -1,41 +1,34 @@
 //! A dead letter ends its run, so that none stays in progress for ever.
 
 use super::journey::Journey;
-use super::prove::Task;
 use super::start::of_glint;
+use crate::event::Terms;
 use crate::outcome::{Deferral, Doubt, Outcome, Verdict};
 use crate::run::{Run, Status};
 use crate::telemetry::Metric;
 use crate::words;
 
 impl Journey {
-    /// Ends the run of a message that failed too often, or does what else it asked for one last time.
-    pub async fn end_dead_letter(&self, task: Task) -> Verdict {
-        match task {
-            Task::Start { run, .. } => self.end_dead_run(&run).await,
-            Task::Follow(progress) => self.follow(&progress).await,
-            Task::Report(report) => self.report(report).await,
-        }
-    }
-
-    async fn end_dead_run(&self, run: &Run) -> Verdict {
+    /// Ends the run of a message that failed too often, unless a pipeline of it may be running.
+    pub async fn end_dead_run(&self, run: &Run, terms: &Terms) -> Verdict {
         let verdict = |outcome| Verdict::new(Some(run.id.clone()), outcome);
         let standing = match self.run(&run.id).await {
             Ok(standing) => standing,
             Err(error) => return verdict(of_glint(error)),
         };
-        let linked = standing.link.is_some() || standing.external_id.is_some();
-        if standing.status == Status::Ended || linked {
+        if standing.status == Status::Ended || standing.is_linked() {
             return verdict(Outcome::Duplicate);
         }
         let label = standing.label.as_deref().unwrap_or_default();
         if !words::is_open(label) && !words::is_claim(label) {
             return verdict(Outcome::Ignored("the dead letter's run bears a label that its pipeline may have set"));
         }
+        let project = run.project_path().or_else(|| terms.aim.project.clone());
+        let page = project.map_or_else(|| "the project".to_owned(), |path| self.app.gitlab.project_url(&path));
         let outcome = if words::is_claim(label) {
             Outcome::Unconfirmed(Doubt {
                 why: "GitLab never confirmed the pipeline".to_owned(),
-                project_url: self.project_page(run),
+                project_url: page,
                 foreign_label: false,
             })
         } else {
@@ -48,12 +41,5 @@ impl Journey {
             }
             Err(error) => verdict(of_glint(error)),
         }
-    }
-
-    fn project_page(&self, run: &Run) -> String {
-        let request = run.request.as_ref().ok();
-        let path =
-            request.and_then(|request| Some(format!("{}/{}", request.group.as_ref()?, request.project.as_ref()?)));
-        path.map_or_else(|| "the project".to_owned(), |path| self.app.gitlab.project_url(&path))
     }
 }

@@ -41,6 +41,15 @@ impl Task {
         }
     }
 
+    /// The project it is about, as far as it says.
+    pub fn project(&self) -> Option<String> {
+        match self {
+            Self::Start { run, .. } => run.project_path(),
+            Self::Follow(progress) => Some(progress.project.clone()),
+            Self::Report(_) => None,
+        }
+    }
+
     /// The run it names, where it names one.
     pub fn run_id(&self) -> Option<&RunId> {
         match self {

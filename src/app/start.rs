@@ -35,13 +35,11 @@ const REPORT: Duration = Duration::from_secs(3);
 impl Journey {
     /// Does one task, whatever it is.
     pub async fn done(&self, task: Task, terms: &Terms) -> Verdict {
-        if terms.door == Door::DeadLetters {
-            return self.end_dead_letter(task).await;
-        }
         if let Some(verdict) = self.handed_over(&task, terms).await {
             return verdict;
         }
         match task {
+            Task::Start { run, .. } if terms.door == Door::DeadLetters => self.end_dead_run(&run, terms).await,
             Task::Start { run, .. } => {
                 let mut trail = Trail::default();
                 let outcome = self.start(&run, terms, &mut trail).await.unwrap_or_else(|outcome| outcome);
@@ -251,7 +249,7 @@ fn is_ours(run: &Run, terms: &Terms) -> Result<(), Outcome> {
 fn is_open(standing: &Standing) -> Result<(), Outcome> {
     match &standing.status {
         Status::Ended => Err(Outcome::Duplicate),
-        _ if standing.link.is_some() || standing.external_id.is_some() => Err(Outcome::Duplicate),
+        _ if standing.is_linked() => Err(Outcome::Duplicate),
         Status::InProgress => Ok(()),
         Status::WaitingForApproval => Err(Outcome::Deferred(Deferral::new("the run waits for approval in Glint"))),
         Status::Unknown(word) => {
