@@ -116,9 +116,13 @@ impl Redelivery {
         }
     }
 
-    /// Whether a run whose pipeline is not confirmed has to be ended now: nobody is sure to bring it again.
-    pub fn ends_doubt(self, max_receives: u32, now: DateTime<Utc>) -> bool {
-        self == Self::Perhaps || self.is_last(max_receives, now)
+    /// Whether a run whose pipeline is not confirmed has to be ended now: nobody is sure to bring it again. Where copies of a delivery may
+    /// overlap, only once the claim is `settled`: the copy that made it may still be at work, and will say how that went.
+    pub fn ends_doubt(self, max_receives: u32, now: DateTime<Utc>, settled: bool) -> bool {
+        match self {
+            Self::Perhaps | Self::Never => settled,
+            Self::Counted { .. } | Self::WhileYoung { .. } => self.is_last(max_receives, now),
+        }
     }
 
     /// Whether the delivery may have been here before, its trigger sent.

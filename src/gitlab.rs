@@ -92,6 +92,12 @@ impl GitLab {
         }
     }
 
+    /// Whether GitLab answers at all, whatever it says.
+    pub async fn reach(&self, limit: Duration) -> Result<(), String> {
+        let request = self.request(Method::GET, "version")?;
+        self.http.send(request, CAP, limit).await.map(drop).map_err(|no_answer| no_answer.to_string())
+    }
+
     /// A request below `/api/v4/`, whose URL is compared with what it must be before anything secret is added: an encoded path that a
     /// URL parser resolves would send the token elsewhere.
     fn request(&self, method: Method, path: &str) -> Result<Request, String> {

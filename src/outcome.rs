@@ -68,6 +68,8 @@ pub struct Doubt {
     pub project_url: String,
     /// Somebody else set the run's label: a pipeline that already runs may have, and it speaks for itself.
     pub foreign_label: bool,
+    /// The trigger was sent so long ago, or by this very delivery, that nobody is at work on it any more.
+    pub settled: bool,
 }
 
 /// An outcome, and whether the source has to bring the delivery again.

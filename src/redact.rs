@@ -11,8 +11,9 @@ const TELLING: usize = 8;
 /// The longest text of an upstream that is passed on.
 const LONGEST: usize = 500;
 
-/// How secrets of GitLab, its hooks and Glint's logins begin.
-const PREFIXES: [&str; 8] = ["glptt-", "glpat-", "gldt-", "glcbt-", "glrt-", "glsoat-", "whsec_", JWT];
+/// How secrets of GitLab, its hooks and Glint's logins begin, and those of them whose beginning base64 keeps apart from the rest.
+const PREFIXES: [&str; 11] =
+    ["glptt-", "glpat-", "gldt-", "glcbt-", "glrt-", "glsoat-", "whsec_", JWT, "Z2xwdHQt", "Z2xwYXQt", "d2hzZWNf"];
 const JWT: &str = "eyJ";
 
 /// What an upstream said, fit to be shown: one line of at most 500 characters, without control characters and without `secrets`.
@@ -123,6 +124,7 @@ mod tests {
         assert_eq!(masked("token xglptt-0123abc, not gl", &[]), format!("token x{MASK}, not gl"));
         assert_eq!(masked("Bearer eyJhbGciOi.J9.x", &[]), format!("Bearer {MASK}"));
         assert_eq!(masked("the input keyJson", &[]), "the input keyJson");
+        assert_eq!(masked(&format!("<{}>", BASE64_STANDARD.encode("glpat-0123456789")), &[]), format!("<{MASK}>"));
     }
 
     #[test]

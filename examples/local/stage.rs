@@ -38,7 +38,10 @@ pub fn set(sandbox: &Sandbox, text: &str) -> Result<String, Box<dyn std::error::
         for delivery in deliveries {
             projects.extend(delivery.terms.aim.project.clone());
             match delivery.content {
-                Content::Message(unproven) => projects.extend(add_run(sandbox, &unproven.trust_source())),
+                Content::Message(unproven) => {
+                    let body = unproven.trust_source();
+                    projects.extend(add_run(sandbox, &String::from_utf8_lossy(&body)));
+                }
                 Content::Hook { body, .. } => add_pipeline(sandbox, &body),
                 _ => {}
             }
@@ -73,8 +76,11 @@ fn token(project: &str) -> String {
 fn add_run(sandbox: &Sandbox, text: &str) -> Option<String> {
     let Ok(Message::Run(run)) = message::read(text) else { return None };
     let Run { id, request, .. } = *run;
-    sandbox.glint.run(id.as_str());
     let request = request.ok()?;
+    let inputs =
+        request.inputs.iter().map(|(name, value)| Some((name.clone(), serde_json::from_str(value.get()).ok()?)));
+    let inputs: serde_json::Map<String, Value> = inputs.collect::<Option<_>>()?;
+    sandbox.glint.run(id.as_str()).properties(Value::from(inputs));
     Some(format!("{}/{}", request.group?, request.project?))
 }
 

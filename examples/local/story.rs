@@ -33,7 +33,7 @@ pub fn tells(sandbox: &Sandbox, answer: Result<Box<RawValue>, Failure>) {
     }
     println!("\n{}", bold("what its source is told"));
     match answer {
-        Ok(answer) => println!("  {}", shortened(answer.get())),
+        Ok(answer) => println!("  {}", answer.get()),
         Err(failure) => println!("  the invocation fails, so that it comes again: {failure}"),
     }
     for run in sandbox.glint.runs() {

@@ -1,6 +1,6 @@
 //! `{"check": true}`: what works and what does not, for a person and for a machine. Starts nothing.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use futures_util::{StreamExt as _, stream};
 use serde::Serialize;
@@ -15,8 +15,9 @@ use crate::pipeline::Project;
 const AT_ONCE: usize = 4;
 /// Clocks further apart than this fail signatures.
 const SKEW_SECONDS: u64 = 60;
-/// The least time a try of a token gets.
-const TRY: std::time::Duration = std::time::Duration::from_secs(10);
+/// The most time that a try of GitLab gets.
+const TRY: Duration = Duration::from_secs(10);
+const WAY_OUT: &str = "check `GITLAB_URL` and the function's way out of its network";
 
 /// The answer: `ok` where everything works.
 #[derive(Debug, Serialize)]
@@ -45,12 +46,16 @@ fn bad(check: impl Into<String>, detail: impl ToString, hint: &'static str) -> L
 
 impl Journey {
     pub async fn check(&self, request: &Check) -> Checked {
-        let (mut checks, clock, hook, read) =
+        let (login, clock, hook, read) =
             tokio::join!(self.check_login(), self.check_clock(), self.check_hook_secret(), self.check_read_token());
+        let config = &self.app.config;
+        let mut checks =
+            vec![good("settings", format!("GitLab is `{}`, Glint `{}`", config.gitlab_url, config.glint_url))];
+        checks.extend(login);
         checks.push(clock);
         checks.push(hook);
         checks.push(read);
-        checks.push(match &self.app.config.runs_queue_url {
+        checks.push(match &config.runs_queue_url {
             Some(url) => good("runs queue", format!("deliveries are handed over to `{url}`")),
             None => good("runs queue", "not set: webhooks and Kafka records are handled in place"),
         });
@@ -80,7 +85,7 @@ impl Journey {
 
     async fn check_clock(&self) -> Line {
         const HINT: &str = "signatures hold for 300 seconds: let AWS set the clock, and ask Glint about theirs";
-        let theirs = match self.app.glint.clock(self.last_call()).await {
+        let theirs = match self.glint_clock().await {
             Ok(Some(theirs)) => theirs,
             Ok(None) => return good("clock", "Glint's answers carry no time to compare with"),
             Err(error) => {
@@ -134,9 +139,24 @@ impl Journey {
             request.projects.clone()
         };
         let mut lines = vec![good(secret, format!("readable; {} projects to try", wanted.len()))];
+        if wanted.is_empty() {
+            // Each try of a token reaches GitLab; without one nothing else would.
+            lines.push(self.check_gitlab().await);
+        }
         let tries = stream::iter(&wanted).map(|path| self.check_project(path)).buffered(AT_ONCE);
         lines.extend(tries.collect::<Vec<_>>().await);
         lines
+    }
+
+    async fn check_gitlab(&self) -> Line {
+        match self.app.gitlab.reach(self.time_to_try()).await {
+            Ok(()) => good("GitLab", format!("`{}` answers", self.app.config.gitlab_url)),
+            Err(why) => bad("GitLab", why, WAY_OUT),
+        }
+    }
+
+    fn time_to_try(&self) -> Duration {
+        self.last_call().saturating_duration_since(Instant::now()).min(TRY)
     }
 
     /// Triggers a pipeline on a ref that git cannot have: GitLab's 400 proves the token, its 404 refutes it, and nothing is created.
@@ -164,7 +184,7 @@ impl Journey {
             Err(TriggerError::Throttled(_)) => {
                 good(name, "its trigger token was not refused; GitLab takes no more pipelines for now")
             }
-            Err(error) => bad(name, error, "check `GITLAB_URL` and the function's way out of its network"),
+            Err(error) => bad(name, error, WAY_OUT),
             Ok(pipeline) => bad(
                 name,
                 format!("GitLab created {} for a ref that cannot exist", pipeline.url),

@@ -52,8 +52,12 @@ impl Journey {
                 return Ok(Some(pipeline));
             }
         }
-        let settled = standing.updated_at.is_some_and(|updated_at| self.utc() - updated_at >= SETTLED);
-        if settled { Ok(None) } else { Err("no pipeline of this run is there yet".to_owned()) }
+        if self.is_settled(standing) { Ok(None) } else { Err("no pipeline of this run is there yet".to_owned()) }
+    }
+
+    /// Whether the run's claim is so old that its trigger has come to whatever end it came to.
+    pub fn is_settled(&self, standing: &Standing) -> bool {
+        standing.updated_at.is_some_and(|updated_at| self.utc() - updated_at >= SETTLED)
     }
 }
 

@@ -30,6 +30,7 @@ impl Journey {
                 why: "GitLab never confirmed the pipeline".to_owned(),
                 project_url: page,
                 foreign_label: false,
+                settled: true,
             })
         } else {
             Outcome::Deferred(Deferral::new("the message failed too often and was set aside"))

@@ -1,5 +1,7 @@
 //! Glint, logged in: a login that has expired or a client secret that was rotated is healed here, once, and no caller sees it.
 
+use std::time::SystemTime;
+
 use super::journey::Journey;
 use crate::credentials::Credentials;
 use crate::glint::{Bearer, GlintError, Kept};
@@ -42,6 +44,10 @@ impl Journey {
 
     pub async fn active_runs(&self) -> Result<Vec<Standing>, GlintError> {
         self.ask(|bearer| async move { self.app.glint.active_runs(&bearer, self.last_call()).await }).await
+    }
+
+    pub async fn glint_clock(&self) -> Result<Option<SystemTime>, GlintError> {
+        self.ask(|bearer| async move { self.app.glint.clock(&bearer, self.last_call()).await }).await
     }
 
     pub async fn log(&self, id: &RunId, message: &str) -> Result<(), GlintError> {

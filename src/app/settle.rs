@@ -7,12 +7,12 @@ use super::journey::Journey;
 use super::session::Updated;
 use crate::event::{Redelivery, Terms};
 use crate::glint::GlintError;
-use crate::outcome::{Deferral, Outcome, Verdict};
+use crate::outcome::{Deferral, Doubt, Outcome, Verdict};
 use crate::run::{Run, RunId, Standing, Telling};
 use crate::words;
 
 /// What is known of the run in Glint, step by step.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Trail {
     /// Its label, as last seen or written.
     pub label: Option<String>,
@@ -20,14 +20,6 @@ pub struct Trail {
     pub synchronized: bool,
     /// Glint has shown the run: before that there is nothing to write to.
     pub seen: bool,
-    /// The last thing that Glint was to be told was taken.
-    pub told: bool,
-}
-
-impl Default for Trail {
-    fn default() -> Self {
-        Self { label: None, synchronized: false, seen: false, told: true }
-    }
 }
 
 impl Trail {
@@ -48,8 +40,8 @@ impl Journey {
         let verdict = |outcome, gave_up| Verdict { run_id: Some(run.id.clone()), outcome, gave_up };
         match outcome {
             Outcome::Refused(_) | Outcome::Rejected(_) => {
-                match self.told(&run.id, outcome.telling(false), trail.synchronized).await {
-                    Ok(_) => verdict(outcome, false),
+                match self.told_or_queued(run, outcome.telling(false), trail.synchronized).await {
+                    Ok(()) => verdict(outcome, false),
                     Err(error) => self.waiting(terms, verdict(untold(&outcome, &error), false)).await,
                 }
             }
@@ -65,7 +57,7 @@ impl Journey {
                 }
                 self.waiting(terms, verdict(outcome, false)).await
             }
-            Outcome::Unconfirmed(_) if terms.redelivery.ends_doubt(most, now) => {
+            Outcome::Unconfirmed(Doubt { settled, .. }) if terms.redelivery.ends_doubt(most, now, settled) => {
                 match self.told(&run.id, outcome.telling(true), trail.synchronized).await {
                     Ok(_) => verdict(outcome, true),
                     Err(_) => verdict(outcome, false),

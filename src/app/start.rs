@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::value::RawValue;
-use tokio::time::Instant;
 
 use super::journey::Journey;
 use super::prove::Task;
@@ -21,7 +20,7 @@ use crate::retry::retry;
 use crate::run::{Backend, Run, Standing, Status, Update};
 use crate::secrets::Kept;
 use crate::telemetry::Metric;
-use crate::{json, signature, words};
+use crate::{signature, words};
 
 /// With less time left nothing is sent: a large CI file takes GitLab seconds to read.
 const ENOUGH: Duration = Duration::from_secs(10);
@@ -66,12 +65,13 @@ impl Journey {
                 why,
                 project_url: self.project_url(planned.as_ref().ok()),
                 foreign_label: foreign,
+                settled: self.is_settled(&standing),
             };
             let plan = planned.as_ref().map_err(|refusal| Outcome::Unconfirmed(doubt(refusal.what.clone())))?;
             if let Some(pipeline) =
                 self.confirmed(run, plan, terms, &standing).await.map_err(|why| Outcome::Unconfirmed(doubt(why)))?
             {
-                return Ok(self.reported(run, pipeline, trail).await);
+                return Ok(self.reported(run, pipeline).await);
             }
         }
         let plan = planned.map_err(Outcome::Refused)?;
@@ -85,7 +85,7 @@ impl Journey {
         if let Some(clicked_at) = run.clicked_at {
             self.metrics.time(Metric::ClickToPipeline, (self.utc() - clicked_at).to_std().unwrap_or_default());
         }
-        Ok(self.reported(run, pipeline, trail).await)
+        Ok(self.reported(run, pipeline).await)
     }
 
     async fn trigger_token(&self, plan: &Plan) -> Result<Kept<SecretString>, Outcome> {
@@ -194,38 +194,10 @@ impl Journey {
                     why: format!("GitLab's answer was lost: {why}"),
                     project_url: self.project_url(Some(plan)),
                     foreign_label: false,
+                    settled: true,
                 })
             }
         }
-    }
-
-    /// Links the run with its pipeline, and logs it beside that.
-    async fn reported(&self, run: &Run, pipeline: Pipeline, trail: &mut Trail) -> Outcome {
-        let started = Outcome::Started(pipeline.clone());
-        let Some(telling) = started.telling(false) else { return started };
-        let by = self.report_by();
-        let link = async { tokio::time::timeout_at(by, self.update(&run.id, &telling.update)).await };
-        let log =
-            async { tokio::time::timeout_at(by, self.log(&run.id, telling.log.as_deref().unwrap_or_default())).await };
-        let (linked, logged) = tokio::join!(link, log);
-        if !matches!(logged, Ok(Ok(()))) {
-            tracing::debug!(run_id = run.id.as_str(), "the log line of run `{}` was not taken", run.id);
-        }
-        match linked {
-            Ok(Ok(_)) => started,
-            Ok(Err(_)) | Err(_) => {
-                trail.told = false;
-                let queued = self.queue_report(run, telling).await;
-                Outcome::Unreported { pipeline, queued }
-            }
-        }
-    }
-
-    /// When a report that Glint has not taken goes to the queue, where there is one.
-    fn report_by(&self) -> Instant {
-        const QUEUEING: Duration = Duration::from_millis(1500);
-        let last = self.last_call();
-        if self.app.queue.is_some() { last.checked_sub(QUEUEING).unwrap_or(last) } else { last }
     }
 
     fn project_url(&self, plan: Option<&Plan>) -> String {
@@ -253,7 +225,6 @@ fn is_open(standing: &Standing) -> Result<(), Outcome> {
         Status::InProgress => Ok(()),
         Status::WaitingForApproval => Err(Outcome::Deferred(Deferral::new("the run waits for approval in Glint"))),
         Status::Unknown(word) => {
-            let word = json::excerpt(word);
             Err(Outcome::Deferred(Deferral::new(format!("Glint says the run is `{word}`, which is not known here"))))
         }
     }

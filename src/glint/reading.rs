@@ -63,7 +63,11 @@ fn status(word: &str) -> Status {
         "IN_PROGRESS" => Status::InProgress,
         "WAITING_FOR_APPROVAL" => Status::WaitingForApproval,
         "SUCCESS" | "FAILURE" | "DECLINED" => Status::Ended,
-        other => Status::Unknown(other.to_owned()),
+        // Told to people, so only as long as it looks like Glint's other words.
+        other if other.len() <= 40 && other.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_') => {
+            Status::Unknown(other.to_owned())
+        }
+        _ => Status::Unknown("?".to_owned()),
     }
 }
 

@@ -20,7 +20,7 @@ fn samples() -> Vec<(Outcome, &'static str)> {
             claim: None,
         })
     };
-    let doubt = Doubt { why: String::new(), project_url: String::new(), foreign_label: false };
+    let doubt = Doubt { why: String::new(), project_url: String::new(), foreign_label: false, settled: true };
     vec![
         (Outcome::Started(pipeline.clone()), "GitLab created the pipeline"),
         (Outcome::Duplicate, "the run is linked or ended already"),
