@@ -59,6 +59,17 @@ pub struct Invocation {
     pub deadline: SystemTime,
 }
 
+impl Invocation {
+    /// How long it lasts from `now`.
+    ///
+    /// A deadline within a day of the epoch is a duration: the emulator of `cargo lambda watch` sends ten minutes.
+    fn left(self, now: SystemTime) -> Duration {
+        const DAY: Duration = Duration::from_secs(86_400);
+        let since_epoch = self.deadline.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        if since_epoch < DAY { since_epoch } else { self.deadline.duration_since(now).unwrap_or_default() }
+    }
+}
+
 /// What the SQS envelope of a handed-over message may take of SQS's limit of 1 MiB.
 const ENVELOPE: usize = 16 * 1024;
 
@@ -102,7 +113,7 @@ impl App {
     ) -> Result<Box<RawValue>, Failure> {
         let now = (self.clock)();
         self.http.thaw(now);
-        let left = invocation.deadline.duration_since(now).unwrap_or_default();
+        let left = invocation.left(now);
         let journey = Journey::new(self, Instant::now() + left);
         let answer = match event::recognise(payload, &self.doors) {
             Err(error) => {

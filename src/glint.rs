@@ -20,8 +20,11 @@ use crate::retry::{Retry, asked_wait, retry};
 use crate::run::{Entity, RunId, Standing, Update};
 
 const LIMIT: Duration = Duration::from_secs(3);
-/// A run carries its inputs and the backend's response, which Glint caps at 1 MiB; a list carries many.
-const CAP: usize = 8 * 1024 * 1024;
+/// A run carries its inputs and the backend's response, neither of which Glint takes at more than 1 MiB. Ten may be read at once.
+const CAP: usize = 2 * 1024 * 1024;
+const CAP_OF_LIST: usize = 8 * 1024 * 1024;
+/// The longest error that is read for its words.
+const CAP_OF_ERROR: usize = 64 * 1024;
 /// The most runs that Glint lists at once.
 const MOST_RUNS: usize = 1000;
 
@@ -142,7 +145,7 @@ impl Glint {
 
     async fn list(&self, path: &str, bearer: &Bearer, by: Instant) -> Result<Vec<Standing>, GlintError> {
         retry(by, || async {
-            let answer = self.call(Method::GET, path, None, bearer).await?;
+            let answer = self.call_for(CAP_OF_LIST, Method::GET, path, None, bearer).await?;
             reading::runs(&answer.body).ok_or_else(unreadable)
         })
         .await
@@ -155,9 +158,20 @@ impl Glint {
         body: Option<&Value>,
         bearer: &Bearer,
     ) -> Result<Answer, GlintError> {
+        self.call_for(CAP, method, path, body, bearer).await
+    }
+
+    async fn call_for(
+        &self,
+        cap: usize,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        bearer: &Bearer,
+    ) -> Result<Answer, GlintError> {
         let mut request = self.request(method, path, body)?;
         request.headers_mut().insert(AUTHORIZATION, bearer.header()?);
-        let answer = self.http.send(request, CAP, LIMIT).await.map_err(no_answer)?;
+        let answer = self.http.send(request, cap, LIMIT).await.map_err(no_answer)?;
         if (200..300).contains(&answer.status) { Ok(answer) } else { Err(refusal(&answer, bearer)) }
     }
 
@@ -185,7 +199,7 @@ fn unreadable() -> GlintError {
 
 /// What an answer that is no success leaves to do.
 fn refusal(answer: &Answer, bearer: &Bearer) -> GlintError {
-    let (code, words) = reading::error(&answer.body);
+    let (code, words) = reading::error(answer.body.get(..CAP_OF_ERROR).unwrap_or(&answer.body));
     match answer.status {
         401 => GlintError::LoginExpired,
         404 if code == "not_found" => GlintError::UnknownRun,
@@ -196,8 +210,7 @@ fn refusal(answer: &Answer, bearer: &Bearer) -> GlintError {
         },
         status => GlintError::Unavailable {
             why: format!("status {status}"),
-            after: asked_wait(&answer.headers, date(answer).unwrap_or_default())
-                .filter(|_| status == 429 || status == 503),
+            after: asked_wait(answer.status, &answer.headers, date(answer).unwrap_or_default()),
         },
     }
 }
@@ -208,7 +221,7 @@ fn refusal_of_login(answer: &Answer) -> GlintError {
         400 | 401 | 403 | 404 | 422 => GlintError::CredentialsRefused,
         status => GlintError::Unavailable {
             why: format!("the login was answered with status {status}"),
-            after: asked_wait(&answer.headers, date(answer).unwrap_or_default()),
+            after: asked_wait(answer.status, &answer.headers, date(answer).unwrap_or_default()),
         },
     }
 }

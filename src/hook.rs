@@ -1,10 +1,11 @@
 //! Reads GitLab's pipeline hook into a [`Progress`].
 
-use std::collections::BTreeMap;
-
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use crate::pipeline::{FailedJob, Phase, Pipeline, Progress, RunClaim};
+
+/// More failed jobs than this are not told of one by one: what is kept of a hook has to fit into a message of the queue.
+const MOST_JOBS: usize = 100;
 
 /// What a hook's body turned out to be.
 #[derive(Debug, PartialEq, Eq)]
@@ -16,10 +17,12 @@ pub enum Hook {
 
 /// Reads the body of a hook. The error says why it is no JSON that GitLab sends.
 pub fn read(text: &str) -> Result<Hook, String> {
-    let body: Body = serde_json::from_str(text).map_err(|error| format!("the hook's body cannot be read: {error}"))?;
-    if body.object_kind != "pipeline" {
+    let unreadable = |error| format!("the hook's body cannot be read: {error}");
+    // Other events call the same members by the same names, and mean other things.
+    if serde_json::from_str::<Kind>(text).map_err(unreadable)?.object_kind.as_deref() != Some("pipeline") {
         return Ok(Hook::Nothing("it tells of no pipeline"));
     }
+    let body: Body = serde_json::from_str(text).map_err(unreadable)?;
     let (Some(attributes), Some(project)) = (body.object_attributes, body.project) else {
         return Err("the hook's body has no `object_attributes` or no `project`".to_owned());
     };
@@ -53,26 +56,36 @@ pub fn claim(trigger_payload: &str) -> Option<RunClaim> {
     serde_json::from_str::<Payload>(trigger_payload).ok().map(|payload| payload.glint)
 }
 
-fn failed_jobs(builds: Vec<Build>, project_url: &str) -> Vec<FailedJob> {
+fn failed_jobs(mut builds: Vec<Build>, project_url: &str) -> Vec<FailedJob> {
+    // GitLab lists jobs latest first; people read them as they ran.
+    builds.sort_by_key(|build| build.id);
+    builds.dedup_by_key(|build| build.id);
     let failed = builds.into_iter().filter(|build| build.status == "failed" && !build.allow_failure);
-    let named = failed.map(|build| FailedJob {
+    let named = failed.take(MOST_JOBS).map(|build| FailedJob {
         url: format!("{project_url}/-/jobs/{}", build.id),
         name: build.name,
         stage: build.stage,
         reason: build.failure_reason,
     });
-    // GitLab lists jobs latest first; people read them as they ran.
-    named.map(|job| (job.url.clone(), job)).collect::<BTreeMap<_, _>>().into_values().collect()
+    named.collect()
+}
+
+/// A member's value, or its type's own nothing where GitLab says `null`.
+fn or_nothing<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
+#[derive(Deserialize)]
+struct Kind {
+    object_kind: Option<String>,
 }
 
 #[derive(Deserialize)]
 struct Body {
-    #[serde(default)]
-    object_kind: String,
     object_attributes: Option<Attributes>,
     project: Option<ProjectOf>,
     source_pipeline: Option<serde_json::Value>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_nothing")]
     builds: Vec<Build>,
 }
 
@@ -83,14 +96,14 @@ struct Attributes {
     status: Option<String>,
     sha: Option<String>,
     url: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_nothing")]
     variables: Vec<Variable>,
 }
 
 #[derive(Deserialize)]
 struct Variable {
     key: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_nothing")]
     value: String,
 }
 
@@ -98,21 +111,21 @@ struct Variable {
 struct ProjectOf {
     id: u64,
     path_with_namespace: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_nothing")]
     web_url: String,
 }
 
 #[derive(Deserialize)]
 struct Build {
     id: u64,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_nothing")]
     name: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_nothing")]
     stage: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_nothing")]
     status: String,
     failure_reason: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_nothing")]
     allow_failure: bool,
 }
 

@@ -50,6 +50,11 @@ impl<'a> Object<'a> {
         self.members.iter().map(|(key, value)| (key.as_ref(), *value))
     }
 
+    /// How many members there are.
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
     /// Whether there are no members.
     pub fn is_empty(&self) -> bool {
         self.members.is_empty()

@@ -10,6 +10,9 @@ use crate::run::{Backend, Inputs, Request, Run, RunId};
 /// Deeper messages are not read: nothing that GitLab takes comes near (its limit is 32).
 const DEPTH: usize = 64;
 
+/// More user inputs than this are not even counted one by one: GitLab takes 1,200 variables.
+const MOST_MEMBERS: usize = 10_000;
+
 /// What a message turned out to be.
 #[derive(Debug)]
 pub enum Message {
@@ -133,7 +136,9 @@ impl<'a> Shapes<'a> {
             project: text("projectName"),
             default_ref: text("defaultRef").filter(|text| !text.is_empty()),
             inputs: self.inputs(payload.as_ref(), templated)?,
-            pipeline_variables: method.object("pipelineVariables")?.map(|object| members(&object)).unwrap_or_default(),
+            pipeline_variables: method
+                .object("pipelineVariables")?
+                .map_or(Ok(Vec::new()), |object| members(&object))?,
             secret_inputs: self.secret_inputs(payload.as_ref())?,
             omit_payload: method.is_true("omitPayload"),
             omit_user_inputs: method.is_true("omitUserInputs"),
@@ -142,17 +147,17 @@ impl<'a> Shapes<'a> {
 
     fn inputs(&self, payload: Option<&Object<'a>>, templated: bool) -> Result<Inputs, serde_json::Error> {
         if let Some(properties) = payload.map_or(Ok(None), |payload| payload.object("properties"))? {
-            return Ok(members(&properties));
+            return members(&properties);
         }
         for level in [Some(&self.root), self.wrapped.as_ref()].into_iter().flatten() {
             if let Some(inputs) = level.object("inputs")? {
-                return Ok(members(&inputs));
+                return members(&inputs);
             }
         }
         // `{{ spreadValue() }}` of Glint's templates puts the inputs beside `port_context`.
         let spread = templated && payload.is_none() && self.wrapped.is_none() && self.root.get("action").is_none();
-        let is_input = |name: &str| spread && !NOT_INPUTS.contains(&name);
-        Ok(members(&self.root).into_iter().filter(|(name, _)| is_input(name)).collect())
+        let root = if spread { members(&self.root)? } else { Vec::new() };
+        Ok(root.into_iter().filter(|(name, _)| !NOT_INPUTS.contains(&name.as_str())).collect())
     }
 
     /// Names of the inputs that are ciphertext: `censoredProperties` of the message, and `encryption` in the action's form.
@@ -167,6 +172,10 @@ impl<'a> Shapes<'a> {
             action.as_ref().and_then(|action| action.get("encryptedProperties")),
         ];
         for list in listed.into_iter().flatten() {
+            let count = list.get().bytes().filter(|byte| *byte == b',').count();
+            if count >= MOST_MEMBERS {
+                return Err(too_many(count + 1));
+            }
             names.extend(serde_json::from_str::<Vec<String>>(list.get()).unwrap_or_default());
         }
         let form = action.map_or(Ok(None), |action| action.object("userInputs"))?;
@@ -190,8 +199,16 @@ fn backend(method: &Object) -> Backend {
     }
 }
 
-fn members(object: &Object) -> Inputs {
-    object.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+/// The members, copied. More of them than anything takes are not: a message of nothing but tiny ones would fill the memory.
+fn members(object: &Object) -> Result<Inputs, serde_json::Error> {
+    if object.len() > MOST_MEMBERS {
+        return Err(too_many(object.len()));
+    }
+    Ok(object.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+}
+
+fn too_many(count: usize) -> serde_json::Error {
+    serde::de::Error::custom(format_args!("there are {count} user inputs, many more than GitLab takes"))
 }
 
 /// The string at `path` below `object`.

@@ -168,7 +168,9 @@ impl Outcome {
             }
             Self::Unproven(forged) => Some((
                 format!("the delivery is not believed: {forged}"),
-                Some("sign it with the client secret that the function's Glint secret holds"),
+                Some(
+                    "Glint's messages need its client secret, as the function's Glint secret holds it, and GitLab's hooks what the secret of `GITLAB_HOOK_SECRET_ID` holds",
+                ),
             )),
             Self::Duplicate
             | Self::Started(_)

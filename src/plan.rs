@@ -32,11 +32,29 @@ pub struct Policy {
 pub struct Plan {
     pub project: Project,
     pub git_ref: Ref,
-    pub values: Values,
-    /// JSON text of `port_payload`.
-    pub payload: String,
+    /// The body of `POST /projects/:id/trigger/pipeline`, without the token, as members in order.
+    ///
+    /// Each is set by name from here: nothing in an event can add one or take one's place.
+    pub body: Body,
     /// What was decrypted for the pipeline, and whatever else GitLab's words must not repeat.
     pub secrets: Vec<SecretString>,
+}
+
+/// Members of a JSON object. No `Debug` of the values: decrypted secrets lie among them.
+pub struct Body(Vec<(&'static str, Box<RawValue>)>);
+
+impl std::ops::Deref for Body {
+    type Target = [(&'static str, Box<RawValue>)];
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Body {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
+        formatter.debug_list().entries(self.iter().map(|(name, _)| name)).finish()
+    }
 }
 
 /// Why a run is not started: what is wrong, and what to change.
@@ -80,41 +98,37 @@ pub fn plan(run: &Run, aim: &Aim, policy: &Policy, client_secret: &SecretString)
     };
     let mut secrets = values.secrets(&request.secret_inputs);
     secrets.push(client_secret.clone());
-    Plan { project, git_ref, values, payload, secrets }.within_limits()
+    let mut body = vec![("ref", raw(crate::json::quote(git_ref.as_str())))];
+    body.extend(values.member());
+    body.push(("port_payload", raw(payload)));
+    within_limits(&body)?;
+    Ok(Plan { project, git_ref, body: Body(body), secrets })
 }
 
 impl Plan {
-    /// The body of `POST /projects/:id/trigger/pipeline`, without the token, as members in order.
-    ///
-    /// Each is set by name from here: nothing in an event can add one or take one's place.
-    pub fn body(&self, run_id: &str, proof: &str) -> Vec<(&'static str, Box<RawValue>)> {
+    /// Lets the pipeline, and its hook, know the run that it is started for.
+    pub fn name_run(&mut self, run_id: &str, proof: &str) {
         let glint = serde_json::json!({ "runId": run_id, "proof": proof });
-        let mut members = vec![("ref", raw(crate::json::quote(self.git_ref.as_str())))];
-        members.extend(self.values.member());
-        members.push(("port_payload", raw(self.payload.clone())));
-        members.push(("glint", raw(glint.to_string())));
-        members
+        self.body.0.push(("glint", raw(glint.to_string())));
     }
+}
 
-    fn within_limits(self) -> Result<Self, Refusal> {
-        const OMIT: &str = "set `omitPayload` in the action, or send less";
-        let member = self.values.member();
-        let values = member.as_ref().map_or("", |(_, json)| json.get());
-        let size = self.payload.len() + values.len();
-        if size > MOST_PAYLOAD {
-            return Err(Refusal::new(
-                format!("the payload has {size} bytes, more than the {MOST_PAYLOAD} that GitLab takes"),
-                OMIT,
-            ));
-        }
-        if crate::json::depth(&self.payload).max(crate::json::depth(values)) >= DEEPEST {
-            return Err(Refusal::new(
-                format!("the payload is nested deeper than the {DEEPEST} levels that GitLab takes"),
-                OMIT,
-            ));
-        }
-        Ok(self)
+fn within_limits(body: &[(&'static str, Box<RawValue>)]) -> Result<(), Refusal> {
+    const OMIT: &str = "set `omitPayload` in the action, or send less";
+    let size: usize = body.iter().map(|(_, value)| value.get().len()).sum();
+    if size > MOST_PAYLOAD {
+        return Err(Refusal::new(
+            format!("the payload has {size} bytes, more than the {MOST_PAYLOAD} that GitLab takes"),
+            OMIT,
+        ));
     }
+    if body.iter().any(|(_, value)| crate::json::depth(value.get()) >= DEEPEST) {
+        return Err(Refusal::new(
+            format!("the payload is nested deeper than the {DEEPEST} levels that GitLab takes"),
+            OMIT,
+        ));
+    }
+    Ok(())
 }
 
 /// `text`, which is JSON by the way it was made.

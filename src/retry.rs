@@ -33,10 +33,15 @@ pub async fn retry<T, E: Retry, F: Future<Output = Result<T, E>>>(
     tokio::time::timeout_at(by, repeated).await.unwrap_or_else(|_| Err(E::out_of_time()))
 }
 
-/// The wait that an answer asks for: `Retry-After` in seconds or as an HTTP date, else Glint's `x-ratelimit-reset`.
+/// The wait that an answer asks for: `Retry-After` in seconds or as an HTTP date, else on a 429 Glint's
+/// `x-ratelimit-reset`, which every answer of Glint carries and only this one means.
 ///
 /// Glint's documents say that the reset is an epoch time, its Terraform provider that it is a number of seconds: the size tells.
-pub fn asked_wait(headers: &reqwest::header::HeaderMap, now: chrono::DateTime<chrono::Utc>) -> Option<Duration> {
+pub fn asked_wait(
+    status: u16,
+    headers: &reqwest::header::HeaderMap,
+    now: chrono::DateTime<chrono::Utc>,
+) -> Option<Duration> {
     const NO_EPOCH: i64 = 1_000_000_000;
     const LONGEST: i64 = 12 * 3600;
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
@@ -46,6 +51,9 @@ pub fn asked_wait(headers: &reqwest::header::HeaderMap, now: chrono::DateTime<ch
         text.parse::<i64>().ok().or_else(date)
     });
     let reset = || {
+        if status != 429 {
+            return None;
+        }
         let number: i64 = text("x-ratelimit-reset")?.parse().ok()?;
         Some(if number < NO_EPOCH { number } else { until(number) })
     };
@@ -74,7 +82,9 @@ mod tests {
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
-            assert_eq!(asked_wait(&headers, now), expected.map(Duration::from_secs), "{name}: {value}");
+            assert_eq!(asked_wait(429, &headers, now), expected.map(Duration::from_secs), "{name}: {value}");
+            let without_limit = expected.filter(|_| name == "retry-after").map(Duration::from_secs);
+            assert_eq!(asked_wait(503, &headers, now), without_limit, "{name}: {value}");
         }
     }
 }

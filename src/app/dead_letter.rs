@@ -1,7 +1,8 @@
 //! A dead letter ends its run, so that none stays in progress for ever.
 
 use super::journey::Journey;
-use super::start::of_glint;
+use super::start::{is_ours, of_glint};
+use crate::event::Terms;
 use crate::event::Terms;
 use crate::outcome::{Deferral, Doubt, Outcome, Verdict};
 use crate::run::{Run, Status};

@@ -10,11 +10,11 @@ use crate::run::{RunId, Standing, Status, Update};
 use crate::{entity, signature};
 
 impl Journey {
-    /// Moves or ends the run that `progress` belongs to.
-    pub async fn follow(&self, progress: &Progress) -> Verdict {
+    /// Moves or ends the run that `progress` belongs to. At the last try nothing but the run itself can hold that up.
+    pub async fn follow(&self, progress: &Progress, is_last: bool) -> Verdict {
         match self.run_behind(progress).await {
             Ok(Some(standing)) => {
-                let outcome = self.moved(&standing, progress).await.unwrap_or_else(of_glint);
+                let outcome = self.moved(&standing, progress, is_last).await.unwrap_or_else(of_glint);
                 Verdict::new(Some(standing.id), outcome)
             }
             Ok(None) => Verdict::new(None, Outcome::Ignored("no run in progress belongs to the pipeline")),
@@ -55,7 +55,7 @@ impl Journey {
         Ok(others.iter().any(holds).then_some(id))
     }
 
-    async fn moved(&self, run: &Standing, progress: &Progress) -> Result<Outcome, GlintError> {
+    async fn moved(&self, run: &Standing, progress: &Progress, is_last: bool) -> Result<Outcome, GlintError> {
         let outcome = if progress.phase.is_final() {
             Outcome::Finished(Box::new(progress.clone()))
         } else {
@@ -70,7 +70,7 @@ impl Journey {
             drop(self.log(&run.id, &log).await);
         }
         if progress.phase == Phase::Success {
-            self.deployed(run, progress).await?;
+            self.deployed(run, progress, is_last).await?;
         }
         if run.synchronized {
             telling.update.status = None;
@@ -82,12 +82,13 @@ impl Journey {
     }
 
     /// Writes the deployment entity, where one is wanted. What Glint will not take is said in the run's log and holds nothing up.
-    async fn deployed(&self, run: &Standing, progress: &Progress) -> Result<(), GlintError> {
+    async fn deployed(&self, run: &Standing, progress: &Progress, is_last: bool) -> Result<(), GlintError> {
         let Some(deployment) = &self.app.config.deployment else { return Ok(()) };
         let trouble = match entity::of(deployment, run, progress) {
             Ok(entity) => match self.upsert(&entity, &run.id).await {
                 Ok(()) => return Ok(()),
-                Err(error @ GlintError::Unavailable { .. }) => return Err(error),
+                Err(error @ GlintError::Unavailable { .. }) if !is_last => return Err(error),
+                Err(GlintError::UnknownRun) => "Glint knows no such blueprint".to_owned(),
                 Err(error) => error.to_string(),
             },
             Err(missing) => missing,

@@ -25,8 +25,10 @@ impl Journey {
         let verdict = |outcome| Some(Verdict::new(task.run_id().cloned(), outcome));
         match queue.send(&message, self.last_call()).await {
             Ok(()) => verdict(Outcome::HandedOver),
-            Err(error) if error.is_transient() => verdict(Outcome::Deferred(Deferral::new(error))),
-            // Too large, or a character that SQS does not take: the queue will never have it.
+            Err(error) if error.is_transient() && matches!(task, Task::Start { .. }) => {
+                verdict(Outcome::Deferred(Deferral::new(error)))
+            }
+            // Too large, or a character that SQS does not take: the queue will never have it. And a hook comes once, but may be done twice.
             Err(error) => {
                 tracing::warn!("a delivery of `{}` is handled in place: {error}", message.group);
                 None

@@ -74,7 +74,10 @@ impl Journey {
 /// A sentence that stands alone.
 fn words(verdict: &Verdict) -> String {
     let subject = verdict.run_id.as_ref().map_or_else(|| "a delivery".to_owned(), |id| format!("run `{id}`"));
-    let outcome = verdict.outcome.name().to_lowercase();
+    let outcome = match &verdict.outcome {
+        Outcome::HandedOver => "handed over".to_owned(),
+        other => other.name().to_lowercase(),
+    };
     let link = || verdict.outcome.pipeline().map(|pipeline| format!(": {}", pipeline.url));
     let reason = verdict.outcome.reason().map(|(reason, hint)| {
         let hint = hint.map(|hint| format!(" (hint: {hint})")).unwrap_or_default();

@@ -13,7 +13,7 @@ use crate::outcome::{Outcome, Verdict};
 use crate::pipeline::Pipeline;
 use crate::queue::Message;
 use crate::retry::Retry as _;
-use crate::run::{Run, Telling};
+use crate::run::{Run, Status, Telling};
 
 impl Journey {
     /// When a report that Glint has not taken goes to the queue, where there is one.
@@ -71,10 +71,14 @@ impl Journey {
 
     /// Tells Glint what it could not be told before. A run that has ended meanwhile is left as it is.
     pub async fn report(&self, report: Report) -> Verdict {
-        let outcome = match self.told(&report.run_id, Some(report.telling), false).await {
-            Ok(_) => Outcome::Ignored("Glint was told what it could not be told before"),
-            Err(error) => of_glint(error),
+        let told = async {
+            if self.run(&report.run_id).await?.status == Status::Ended {
+                return Ok(Outcome::Duplicate);
+            }
+            self.told(&report.run_id, Some(report.telling), false).await?;
+            Ok(Outcome::Ignored("Glint was told what it could not be told before"))
         };
+        let outcome = told.await.unwrap_or_else(of_glint);
         Verdict::new(Some(report.run_id), outcome)
     }
 }

@@ -8,7 +8,7 @@ use super::session::Updated;
 use crate::event::{Redelivery, Terms};
 use crate::glint::GlintError;
 use crate::outcome::{Deferral, Doubt, Outcome, Verdict};
-use crate::run::{Run, RunId, Standing, Telling};
+use crate::run::{Run, RunId, Standing, Status, Telling};
 use crate::words;
 
 /// What is known of the run in Glint, step by step.
@@ -38,6 +38,10 @@ impl Journey {
     pub async fn settled(&self, run: &Run, terms: &Terms, outcome: Outcome, trail: &Trail) -> Verdict {
         let (most, now) = (self.app.config.max_receives, self.utc());
         let verdict = |outcome, gave_up| Verdict { run_id: Some(run.id.clone()), outcome, gave_up };
+        let doubt_ends = matches!(outcome, Outcome::Unconfirmed(_)) && terms.redelivery.ends_doubt(most, now);
+        if doubt_ends && self.has_been_heard_of(&run.id).await {
+            return verdict(Outcome::Duplicate, false);
+        }
         match outcome {
             Outcome::Refused(_) | Outcome::Rejected(_) => {
                 match self.told_or_queued(run, outcome.telling(false), trail.synchronized).await {
@@ -74,6 +78,12 @@ impl Journey {
         }
     }
 
+    /// Whether a hook has linked or ended the run while the answer to its trigger was awaited: then nothing is in doubt.
+    async fn has_been_heard_of(&self, id: &RunId) -> bool {
+        let linked = |run: &Standing| run.link.is_some() || run.external_id.is_some();
+        self.run(id).await.is_ok_and(|run| run.status == Status::Ended || linked(&run))
+    }
+
     /// Tells Glint, the log line first: an ended run accepts no more. Fails where the update is not taken.
     pub async fn told(&self, id: &RunId, telling: Option<Telling>, synchronized: bool) -> Result<Updated, GlintError> {
         let Some(Telling { log, mut update }) = telling else { return Ok(Updated::AlreadyEnded) };
@@ -94,7 +104,7 @@ impl Journey {
     }
 
     /// Has the queue bring a deferred delivery no earlier than it makes sense. Best effort: the queue's own time-out is the fallback.
-    async fn waiting(&self, terms: &Terms, verdict: Verdict) -> Verdict {
+    pub async fn waiting(&self, terms: &Terms, verdict: Verdict) -> Verdict {
         let (Some(queue), Some(receipt)) = (&self.app.queue, &terms.receipt) else { return verdict };
         if !queue.is(&receipt.queue_arn) {
             return verdict;

@@ -4,7 +4,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
-use serde_json::value::RawValue;
 
 use super::journey::Journey;
 use super::prove::Task;
@@ -39,13 +38,18 @@ impl Journey {
         }
         match task {
             Task::Start { run, .. } if terms.door == Door::DeadLetters => self.end_dead_run(&run, terms).await,
-            Task::Start { run, .. } => {
+            Task::Start { run, text, .. } => {
+                // Only a hand-over needs it, and a batch may hold megabytes of it.
+                drop(text);
                 let mut trail = Trail::default();
                 let outcome = self.start(&run, terms, &mut trail).await.unwrap_or_else(|outcome| outcome);
                 self.settled(&run, terms, outcome, &trail).await
             }
-            Task::Follow(progress) => self.follow(&progress).await,
-            Task::Report(report) => self.report(report).await,
+            Task::Follow(progress) => {
+                let is_last = terms.redelivery.is_last(self.app.config.max_receives, self.utc());
+                self.waiting(terms, self.follow(&progress, is_last).await).await
+            }
+            Task::Report(report) => self.waiting(terms, self.report(report).await).await,
         }
     }
 
@@ -74,14 +78,15 @@ impl Journey {
                 return Ok(self.reported(run, pipeline).await);
             }
         }
-        let plan = planned.map_err(Outcome::Refused)?;
+        let mut plan = planned.map_err(Outcome::Refused)?;
         let token = self.trigger_token(&plan).await?;
         if self.left() < ENOUGH {
             return Err(Outcome::Deferred(Deferral::new("too little time is left in the invocation")));
         }
         self.claim(run, trail).await?;
         let proof = signature::proof_of_run(&credentials.client_secret, &plan.project.path(), run.id.as_str());
-        let pipeline = self.triggered(run, &plan, token, &proof).await?;
+        plan.name_run(run.id.as_str(), &proof);
+        let pipeline = self.triggered(&plan, token).await?;
         if let Some(clicked_at) = run.clicked_at {
             self.metrics.time(Metric::ClickToPipeline, (self.utc() - clicked_at).to_std().unwrap_or_default());
         }
@@ -136,15 +141,8 @@ impl Journey {
     }
 
     /// Sends the trigger, once, and once more only if nothing was created and something has changed.
-    async fn triggered(
-        &self,
-        run: &Run,
-        plan: &Plan,
-        token: Kept<SecretString>,
-        proof: &str,
-    ) -> Result<Pipeline, Outcome> {
-        let body = plan.body(run.id.as_str(), proof);
-        let send = |token: SecretString| self.sent(plan, &body, token);
+    async fn triggered(&self, plan: &Plan, token: Kept<SecretString>) -> Result<Pipeline, Outcome> {
+        let send = |token: SecretString| self.sent(plan, token);
         let refused = match send(token.value.clone()).await {
             Err(TriggerError::TokenRefused(words)) => words,
             other => return other.map_err(|error| self.of_gitlab(error, plan)),
@@ -160,18 +158,13 @@ impl Journey {
         }
     }
 
-    async fn sent(
-        &self,
-        plan: &Plan,
-        body: &[(&'static str, Box<RawValue>)],
-        token: SecretString,
-    ) -> Result<Pipeline, TriggerError> {
+    async fn sent(&self, plan: &Plan, token: SecretString) -> Result<Pipeline, TriggerError> {
         let pipeline = retry(self.deadline, || async {
             let limit = self.left().saturating_sub(REPORT).min(TRIGGER);
             if limit < SHORTEST {
                 return Err(TriggerError::NotSent("no time left".to_owned()));
             }
-            self.app.gitlab.trigger(&plan.project, &token, body, &plan.secrets, limit).await
+            self.app.gitlab.trigger(&plan.project, &token, &plan.body, &plan.secrets, limit).await
         });
         self.timed(Metric::GitLabLatency, pipeline).await
     }
@@ -206,7 +199,7 @@ impl Journey {
 }
 
 /// Whether the run is for this function at all.
-fn is_ours(run: &Run, terms: &Terms) -> Result<(), Outcome> {
+pub fn is_ours(run: &Run, terms: &Terms) -> Result<(), Outcome> {
     match &run.backend {
         Backend::Other(_) => Err(Outcome::Ignored("the action's backend is not GitLab")),
         // At the URL itself the sender waits for an answer, and its operator can mend the URL: that is refused, with the plan.

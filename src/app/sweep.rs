@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::journey::Journey;
 use crate::outcome::{Outcome, Verdict};
 use crate::pipeline::Pipeline;
-use crate::run::Standing;
+use crate::run::{Standing, Status};
 
 /// Runs looked at side by side: gentle to both APIs.
 const AT_ONCE: usize = 4;
@@ -51,6 +51,7 @@ impl Journey {
         };
         let linked: Vec<(Standing, (u64, u64))> = runs
             .into_iter()
+            .filter(|run| run.status == Status::InProgress)
             .filter_map(|run| Some((Pipeline::parse_external_id(run.external_id.as_deref()?)?, run)))
             .map(|(ids, run)| (run, ids))
             .collect();
@@ -94,7 +95,7 @@ impl Journey {
                 return Look::Left;
             }
         };
-        match self.follow(&progress).await {
+        match self.follow(&progress, true).await {
             Verdict { outcome: Outcome::Finished(_), .. } => Look::Ended,
             verdict if verdict.again() => Look::Left,
             _ => Look::StillRunning,

@@ -30,7 +30,7 @@ pub fn deliveries(payload: &RawValue, root: &Object, doors: &Doors) -> Event {
     if !request.request_context.http.method.as_deref().is_some_and(|method| method.eq_ignore_ascii_case("POST")) {
         return refused(405, "only POST is answered here", "send the message with `POST`");
     }
-    let path = request.raw_path.clone().unwrap_or_default();
+    let path = path(&request, root);
     let query = request.raw_query_string.clone().unwrap_or_default();
     let headers = Headers::of(root);
     let is_hook = path.trim_end_matches('/') == HOOK_PATH;
@@ -55,6 +55,15 @@ pub fn deliveries(payload: &RawValue, root: &Object, doors: &Doors) -> Event {
         receipt: None,
     };
     Event::Deliveries(Source::Web, vec![Delivery { content, terms }])
+}
+
+/// The path without the stage, which an HTTP API puts before it unless it is the default one.
+fn path<'a>(request: &'a LambdaFunctionUrlRequest, root: &Object) -> &'a str {
+    let path = request.raw_path.as_deref().unwrap_or_default();
+    let context = root.object("requestContext").ok().flatten().unwrap_or_default();
+    let stage = context.string("stage").filter(|stage| stage != "$default");
+    let rest = stage.and_then(|stage| path.strip_prefix('/')?.strip_prefix(stage.as_ref()));
+    rest.filter(|rest| rest.is_empty() || rest.starts_with('/')).unwrap_or(path)
 }
 
 /// What makes a hook itself: GitLab's `webhook-id`, which a resent hook keeps, else the SHA-256 of its body.

@@ -35,7 +35,7 @@ pub fn decode(answer: &Answer, secrets: &[&SecretString]) -> Result<Pipeline, Tr
             "GitLab answered with a redirect (status {}), which is not followed; check `GITLAB_URL`",
             answer.status
         )),
-        429 => TriggerError::Throttled(crate::retry::asked_wait(&answer.headers, date(answer))),
+        429 => TriggerError::Throttled(crate::retry::asked_wait(429, &answer.headers, date(answer))),
         _ => TriggerError::Unknown(words()),
     })
 }

@@ -132,6 +132,7 @@ impl GitLab {
     ) -> Result<Vec<FailedJob>, LookupError> {
         #[derive(Deserialize)]
         struct Job {
+            id: u64,
             name: String,
             #[serde(default)]
             stage: String,
@@ -141,8 +142,9 @@ impl GitLab {
             #[serde(default)]
             allow_failure: bool,
         }
-        let jobs: Vec<Job> =
+        let mut jobs: Vec<Job> =
             self.get(&format!("{pipeline}/jobs?scope%5B%5D=failed&per_page={PER_PAGE}"), token, by).await?;
+        jobs.sort_by_key(|job| job.id);
         let failed = jobs.into_iter().filter(|job| !job.allow_failure);
         Ok(failed
             .map(|job| FailedJob { name: job.name, stage: job.stage, url: job.web_url, reason: job.failure_reason })

@@ -51,30 +51,23 @@ struct State {
 
 struct Session {
     bearer: Bearer,
-    client_id: String,
     expires_at: SystemTime,
 }
 
 impl Glint {
-    /// The bearer token of `credentials`: the one there is, or that of a new login. Who asks meanwhile waits for the same one.
+    /// The bearer token there is, or that of a new login with `credentials`. Who asks meanwhile waits for the same one.
+    ///
+    /// A rotated client secret ends no login: Glint says so itself, when it does.
     pub async fn bearer(&self, credentials: &Credentials, now: SystemTime, by: Instant) -> Result<Bearer, GlintError> {
         let mut state = self.login.current.lock().await;
-        let is_valid = |session: &&Session| {
-            let same = session.client_id == credentials.client_id
-                && session.bearer.client_secret.expose_secret() == credentials.client_secret.expose_secret();
-            same && now < session.expires_at
-        };
-        if let Some(session) = state.session.as_ref().filter(is_valid) {
+        if let Some(session) = state.session.as_ref().filter(|session| now < session.expires_at) {
             return Ok(session.bearer.clone());
         }
         let (token, lifetime) = retry(by, || self.log_in(credentials)).await?;
         state.serial += 1;
         let bearer = Bearer { token, client_secret: credentials.client_secret.clone(), serial: state.serial };
-        state.session = Some(Session {
-            bearer: bearer.clone(),
-            client_id: credentials.client_id.clone(),
-            expires_at: now + (lifetime - lifetime / MARGIN),
-        });
+        let expires_at = now + (lifetime - lifetime / MARGIN);
+        state.session = Some(Session { bearer: bearer.clone(), expires_at });
         Ok(bearer)
     }
 

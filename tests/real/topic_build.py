@@ -1,4 +1,4 @@
-"""cargo-lambda from this checkout: a zip for each architecture, and the function under `watch`, invoked with a file."""
+"""cargo-lambda and SAM from this checkout: a zip for each architecture, `sam build`, `watch` and `invoke`."""
 
 import json
 import os
@@ -37,6 +37,19 @@ def build(check, architecture, flags):
         check.equal(f"its bootstrap is a program for {architecture}", machine, ELF_MACHINES[architecture])
 
 
+def sam_build(check):
+    """By the same cargo-lambda, so that the arm64 build above is all its work."""
+    output = log_directory() / "sam-build.log"
+    directory = PARTS / "sam"
+    env = {**ENV, "SAM_CLI_TELEMETRY": "0", "AWS_DEFAULT_REGION": "eu-west-1"}
+    command = ["sam", "build", "--build-dir", str(directory)]
+    with open(output, "w") as log:
+        done = subprocess.run(command, cwd=CHECKOUT, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    check.that("`sam build` builds the template", done.returncode == 0, output.read_text()[-3000:])
+    built = sorted(path.parent.name for path in directory.glob("*/bootstrap"))
+    check.equal("and both functions have their program", built, ["ConsumerFunction", "IngressFunction"])
+
+
 def watch(check, stack, sandbox):
     event = events.load("direct")
     run_id = events.run_ids(event)[0]
@@ -63,5 +76,6 @@ def watch(check, stack, sandbox):
 
 with topic("the topic `build` runs to its end") as (check, stack):
     build(check, "arm64", ["--arm64"])
+    sam_build(check)
     build(check, "x86-64", ["--x86-64"])
     watch(check, stack, Sandbox(stack))

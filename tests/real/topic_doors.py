@@ -6,7 +6,7 @@ import hashlib
 import events
 from checks import topic
 from poller import Poller, to_come_again
-from world import HOOK, World
+from world import HOOK, TOKENS, World
 
 WEBHOOKS = ("webhook", "webhook-project", "http-api")
 HOOKS = {"gitlab-hook": "SUCCESS", "gitlab-hook-failed": "FAILURE"}
@@ -67,10 +67,27 @@ def hook(check, world, function, name):
     check.that(f"`{name}`: with a log line", len(run["logs"]) > 0, run)
 
 
-def question(check, function, name):
-    reply = function.invoke(events.load(name))
-    check.that(f"`{name}`: is answered", not reply.failed and isinstance(reply.value, dict), reply.text)
-    return reply.value
+def everything_works(check, world, function):
+    """`events/check.json`: settings, secrets, login, clock and each project's token."""
+    pipelines = len(world.sandbox.state()["pipelines"])
+    reply = function.invoke(events.load("check"))
+    check.that("`check`: finds that everything works", not reply.failed and reply.value["ok"] is True, reply.text)
+    unnamed = [project for project in world.sandbox.secrets[TOKENS] if project not in reply.text]
+    check.equal("`check`: names every project of the token map", unnamed, [])
+    check.equal("`check`: shows no secret", [secret for secret in world.all_secrets() if secret in reply.text], [])
+    check.equal("`check`: starts nothing", len(world.sandbox.state()["pipelines"]), pipelines)
+
+
+def sweep(check, world, function):
+    """`events/sweep.json`: one pipeline ended and its hook never came; the others go on."""
+    run_id = events.run_ids(events.load("sqs"))[0]
+    (pipeline,) = world.sandbox.pipelines_of(run_id)
+    world.sandbox.finish(pipeline["id"], "success", [{"name": "deploy", "status": "success"}])
+    before = {run["id"]: run["status"] for run in world.sandbox.state()["runs"]}
+    reply = function.invoke(events.load("sweep"))
+    check.that("`sweep`: succeeds", not reply.failed, reply.text)
+    after = {run["id"]: run["status"] for run in world.sandbox.state()["runs"]}
+    check.equal("`sweep`: ends the run whose pipeline ended, and no other", after, {**before, run_id: "SUCCESS"})
 
 
 def every_file(check, world, function):
@@ -84,8 +101,8 @@ def every_file(check, world, function):
         webhook(check, world, function, name)
     for name in HOOKS:
         hook(check, world, function, name)
-    for name in QUESTIONS:
-        question(check, function, name)
+    everything_works(check, world, function)
+    sweep(check, world, function)
 
 
 def fresh_webhook(world, name, run_id):
@@ -166,5 +183,4 @@ with topic("the topic `doors` runs to its end") as (check, stack):
     handed_over(check, world, with_queue, poller, "webhook-project", {"project": "acme/backend/billing", "ref": "main"})
     forged(check, world, with_queue, poller)
     hook_handed_over(check, world, with_queue, poller)
-    # The question `check` asks Glint's root for the time.
-    world.silent(check, in_place, with_queue, strays=["GET /v1"])
+    world.silent(check, in_place, with_queue)

@@ -103,7 +103,7 @@ def succeeds(check, world, function, pipeline):
     if check.that(f"{story.name}: the deployment entity is there", there, entity) and pipeline != "guide":
         properties = entity["properties"]
         check.equal(f"{story.name}: it names its run", entity["run_id"], story.run_id)
-        check.equal(f"{story.name}: and who deployed", properties["deployingUser"], "dana@example.com")
+        check.that(f"{story.name}: and who deployed", bool(properties["deployingUser"]), entity)
         check.that(f"{story.name}: and a commit and a link", properties["commitSha"] and properties["jobUrl"], entity)
 
 

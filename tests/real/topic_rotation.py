@@ -37,7 +37,7 @@ def rotate_token(check, world, function):
 
 
 def webhook(check, function, run_id, secret, status, sentence):
-    """A webhook that is signed with `secret` is answered so. With a queue: it is proven before Glint is asked anything."""
+    """How a function with a queue answers a webhook: it proves it before Glint is asked anything."""
     event = events.load("webhook")
     body = events.raw_body(event).replace(events.run_ids(event)[0].encode(), run_id.encode())
     reply = function.invoke(events.signed(event, secret, body))

@@ -52,16 +52,18 @@ class World:
             MessageAttributes=attributes,
         )
 
-    def silent(self, check, *functions, strays=()):
+    def all_secrets(self):
+        return [secret for value in self.sandbox.secrets.values() for secret in plain(value)]
+
+    def silent(self, check, *functions):
         """No secret in any line that the functions printed, and no request that the upstreams do not know."""
-        told = self.sandbox.secrets
-        secrets = [secret for name in told for secret in plain(told[name])]
+        secrets = self.all_secrets()
         for function in functions:
             text = function.log.read_text()
             shown = [secret for secret in secrets if secret in text]
             check.equal(f"no secret is in the log of `{function.name}`", shown, [])
         met = [f"{stray['method']} {stray['path_and_query']}" for stray in self.sandbox.state()["strays"]]
-        check.equal("every request met a route, but those that are known not to", met, list(strays))
+        check.equal("every request met a route", met, [])
 
 
 def plain(secret):
