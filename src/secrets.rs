@@ -132,14 +132,26 @@ impl Secrets {
     }
 
     /// What hooks must prove; `None` where hooks are not wanted.
-    pub async fn hook(&self, when: When) -> Result<Option<HookSecret>, SecretError> {
+    pub async fn hook(&self, when: When) -> Result<Option<Kept<HookSecret>>, SecretError> {
         let Some(id) = &self.hook else { return Ok(None) };
         let kept = self.cache.get(&Key::current(id), when).await?;
-        let object = Object::parse(kept.value.expose_secret()).map_err(|_| not_json(id))?;
-        let part = |name: &str| {
-            object.string(name).filter(|text| !text.is_empty()).map(|text| SecretString::from(text.into_owned()))
+        Ok(Some(Kept { value: hook_secret(id, &kept.value)?, version: kept.version }))
+    }
+
+    /// What hooks had to prove before the last rotation, and what after it where the kept one proves to be the former.
+    pub async fn rotated_hooks(&self, current: &Version, when: When) -> Result<Vec<HookSecret>, SecretError> {
+        let Some(id) = &self.hook else { return Ok(Vec::new()) };
+        let previous = match self.cache.get(&Key { id: id.clone(), stage: Stage::Previous }, when).await {
+            Err(SecretError::Missing(_)) => return Ok(Vec::new()),
+            other => other?,
         };
-        Ok(Some(HookSecret { signing_token: part("signingToken"), token: part("token") }))
+        let mut secrets = vec![hook_secret(id, &previous.value)?];
+        if previous.version == *current
+            && let Some(newer) = self.cache.get_after(&Key::current(id), current, when).await?
+        {
+            secrets.push(hook_secret(id, &newer.value)?);
+        }
+        Ok(secrets)
     }
 
     /// The token for looking pipelines up; `None` where none is set.
@@ -187,6 +199,14 @@ fn credentials(id: &str, text: &SecretString) -> Result<Credentials, SecretError
         return Err(SecretError::Unusable(format!("the secret `{id}` has no `clientId` or no `clientSecret`")));
     };
     Ok(Credentials { client_id, client_secret: SecretString::from(secret) })
+}
+
+fn hook_secret(id: &str, text: &SecretString) -> Result<HookSecret, SecretError> {
+    let object = Object::parse(text.expose_secret()).map_err(|_| not_json(id))?;
+    let part = |name: &str| {
+        object.string(name).filter(|text| !text.is_empty()).map(|text| SecretString::from(text.into_owned()))
+    };
+    Ok(HookSecret { signing_token: part("signingToken"), token: part("token") })
 }
 
 fn not_json(id: &str) -> SecretError {

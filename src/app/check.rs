@@ -10,6 +10,7 @@ use super::journey::Journey;
 use crate::event::Check;
 use crate::gitlab::TriggerError;
 use crate::pipeline::Project;
+use crate::secrets::Kept;
 
 /// Projects tried side by side.
 const AT_ONCE: usize = 4;
@@ -103,7 +104,7 @@ impl Journey {
     async fn check_hook_secret(&self) -> Line {
         match self.app.secrets.hook(self.when()).await {
             Ok(None) => good("hook secret", "not set: GitLab's hooks are refused"),
-            Ok(Some(secret)) if secret.signing_token.is_none() && secret.token.is_none() => bad(
+            Ok(Some(Kept { value, .. })) if value.signing_token.is_none() && value.token.is_none() => bad(
                 "hook secret",
                 "it has neither `signingToken` nor `token`",
                 "put `{\"signingToken\": \"whsec_...\"}` or `{\"token\": \"...\"}` there",

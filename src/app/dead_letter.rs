@@ -3,7 +3,6 @@
 use super::journey::Journey;
 use super::start::{is_ours, of_glint};
 use crate::event::Terms;
-use crate::event::Terms;
 use crate::outcome::{Deferral, Doubt, Outcome, Verdict};
 use crate::run::{Run, Status};
 use crate::telemetry::Metric;
@@ -13,6 +12,9 @@ impl Journey {
     /// Ends the run of a message that failed too often, unless a pipeline of it may be running.
     pub async fn end_dead_run(&self, run: &Run, terms: &Terms) -> Verdict {
         let verdict = |outcome| Verdict::new(Some(run.id.clone()), outcome);
+        if let Err(outcome) = is_ours(run, terms) {
+            return verdict(outcome);
+        }
         let standing = match self.run(&run.id).await {
             Ok(standing) => standing,
             Err(error) => return verdict(of_glint(error)),
@@ -24,7 +26,7 @@ impl Journey {
         if !words::is_open(label) && !words::is_claim(label) {
             return verdict(Outcome::Ignored("the dead letter's run bears a label that its pipeline may have set"));
         }
-        let project = run.project_path().or_else(|| terms.aim.project.clone());
+        let project = terms.aim.project.clone().or_else(|| run.project_path());
         let page = project.map_or_else(|| "the project".to_owned(), |path| self.app.gitlab.project_url(&path));
         let outcome = if words::is_claim(label) {
             Outcome::Unconfirmed(Doubt {

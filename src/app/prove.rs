@@ -7,7 +7,7 @@ use crate::message::{self, Message, Unreadable};
 use crate::outcome::{Deferral, Outcome};
 use crate::pipeline::Progress;
 use crate::run::{Run, RunId, Telling};
-use crate::secrets::SecretError;
+use crate::secrets::{HookSecret, SecretError};
 use crate::signature::{Claim, Forged, HookKeys, HookProof, Unproven};
 use crate::telemetry::Metric;
 
@@ -114,22 +114,31 @@ impl Journey {
     }
 
     async fn hook(&self, body: &str, proof: &HookProof) -> Result<Task, Outcome> {
-        let secret = match self.app.secrets.hook(self.when()).await {
-            Ok(Some(secret)) => secret,
-            Ok(None) => return Err(Outcome::Unproven(Forged::NotWanted)),
-            Err(error) => {
-                self.metrics.count(Metric::SecretsManagerFaults);
-                return Err(deferred(error));
-            }
+        let unread = |error| {
+            self.metrics.count(Metric::SecretsManagerFaults);
+            deferred(error)
         };
-        let keys = HookKeys { signing_token: secret.signing_token, token: secret.token };
-        proof.holds(body, &keys, self.utc()).map_err(Outcome::Unproven)?;
+        let kept = self.app.secrets.hook(self.when()).await.map_err(unread)?;
+        let kept = kept.ok_or(Outcome::Unproven(Forged::NotWanted))?;
+        let holds = |secret| proof.holds(body, &keys(secret), self.utc());
+        match holds(kept.value) {
+            Err(Forged::Mismatch) => {
+                let others = self.app.secrets.rotated_hooks(&kept.version, self.when()).await.map_err(unread)?;
+                let believed = others.into_iter().any(|secret| holds(secret).is_ok());
+                believed.then_some(()).ok_or(Outcome::Unproven(Forged::Mismatch))?;
+            }
+            other => other.map_err(Outcome::Unproven)?,
+        }
         match hook::read(body) {
             Ok(Hook::Progress(progress)) => Ok(Task::Follow(progress)),
             Ok(Hook::Nothing(why)) => Err(Outcome::Ignored(why)),
             Err(why) => Err(unreadable(&why)),
         }
     }
+}
+
+fn keys(secret: HookSecret) -> HookKeys {
+    HookKeys { signing_token: secret.signing_token, token: secret.token }
 }
 
 fn unreadable(why: &str) -> Outcome {

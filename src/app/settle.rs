@@ -38,7 +38,10 @@ impl Journey {
     pub async fn settled(&self, run: &Run, terms: &Terms, outcome: Outcome, trail: &Trail) -> Verdict {
         let (most, now) = (self.app.config.max_receives, self.utc());
         let verdict = |outcome, gave_up| Verdict { run_id: Some(run.id.clone()), outcome, gave_up };
-        let doubt_ends = matches!(outcome, Outcome::Unconfirmed(_)) && terms.redelivery.ends_doubt(most, now);
+        let doubt_ends = match &outcome {
+            Outcome::Unconfirmed(Doubt { settled, .. }) => terms.redelivery.ends_doubt(most, now, *settled),
+            _ => false,
+        };
         if doubt_ends && self.has_been_heard_of(&run.id).await {
             return verdict(Outcome::Duplicate, false);
         }
@@ -61,7 +64,7 @@ impl Journey {
                 }
                 self.waiting(terms, verdict(outcome, false)).await
             }
-            Outcome::Unconfirmed(Doubt { settled, .. }) if terms.redelivery.ends_doubt(most, now, settled) => {
+            Outcome::Unconfirmed(_) if doubt_ends => {
                 match self.told(&run.id, outcome.telling(true), trail.synchronized).await {
                     Ok(_) => verdict(outcome, true),
                     Err(_) => verdict(outcome, false),
@@ -80,8 +83,7 @@ impl Journey {
 
     /// Whether a hook has linked or ended the run while the answer to its trigger was awaited: then nothing is in doubt.
     async fn has_been_heard_of(&self, id: &RunId) -> bool {
-        let linked = |run: &Standing| run.link.is_some() || run.external_id.is_some();
-        self.run(id).await.is_ok_and(|run| run.status == Status::Ended || linked(&run))
+        self.run(id).await.is_ok_and(|run| run.status == Status::Ended || run.is_linked())
     }
 
     /// Tells Glint, the log line first: an ended run accepts no more. Fails where the update is not taken.
