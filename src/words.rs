@@ -71,9 +71,8 @@ pub fn finished(progress: &Progress) -> String {
     for job in progress.failed_jobs.iter().take(MOST_JOBS) {
         text.push_str(&format!("\n{}", failed_job(job)));
     }
-    let more = progress.failed_jobs.len().saturating_sub(MOST_JOBS);
-    if more > 0 {
-        text.push_str(&format!("\nand {more} more jobs failed"));
+    if progress.failed_jobs.len() > MOST_JOBS {
+        text.push_str("\nand more jobs failed");
     }
     text
 }

@@ -46,7 +46,8 @@ impl Journey {
                 self.settled(&run, terms, outcome, &trail).await
             }
             Task::Follow(progress) => {
-                let is_last = terms.redelivery.is_last(self.app.config.max_receives, self.utc());
+                let is_dead = terms.door == Door::DeadLetters;
+                let is_last = is_dead || terms.redelivery.is_last(self.app.config.max_receives, self.utc());
                 self.waiting(terms, self.follow(&progress, is_last).await).await
             }
             Task::Report(report) => self.waiting(terms, self.report(report).await).await,

@@ -5,8 +5,10 @@ use std::time::Duration;
 use futures_util::{StreamExt as _, stream};
 use secrecy::SecretString;
 use serde::Serialize;
+use tokio::time::Instant;
 
 use super::journey::Journey;
+use super::note::Subject;
 use crate::outcome::{Outcome, Verdict};
 use crate::pipeline::Pipeline;
 use crate::run::{Standing, Status};
@@ -95,8 +97,12 @@ impl Journey {
                 return Look::Left;
             }
         };
+        let started = Instant::now();
         match self.follow(&progress, true).await {
-            Verdict { outcome: Outcome::Finished(_), .. } => Look::Ended,
+            verdict @ Verdict { outcome: Outcome::Finished(_), .. } => {
+                self.noted(verdict, started, &Subject::message(&None));
+                Look::Ended
+            }
             verdict if verdict.again() => Look::Left,
             _ => Look::StillRunning,
         }

@@ -1,4 +1,19 @@
+//! The loop closes: what GitLab says of a pipeline becomes what Glint shows of its run.
+
 #[path = "../sandbox/mod.rs"]
 mod sandbox;
 #[path = "../support/mod.rs"]
 mod support;
+
+mod deaths;
+mod entities;
+mod failures;
+mod house;
+mod large;
+mod matching;
+mod overlaps;
+mod proofs;
+mod races;
+mod silence;
+mod statuses;
+mod sweeps;

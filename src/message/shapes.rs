@@ -1,0 +1,171 @@
+//! Where the facts of a message lie: the older, documented form, and those that newer Glints and templates send.
+
+use std::borrow::Cow;
+
+use chrono::{DateTime, Utc};
+
+use super::Unreadable;
+use crate::json::{self, Object};
+use crate::run::{Backend, Inputs, Request, RunId};
+
+/// More user inputs than this are not even counted one by one: GitLab takes 1,200 variables.
+const MOST_MEMBERS: usize = 10_000;
+
+/// The objects that a message's facts may lie in.
+pub struct Shapes<'a> {
+    pub root: Object<'a>,
+    /// What a template wrapped as `port_payload`.
+    pub wrapped: Option<Object<'a>>,
+}
+
+/// Where templates seen in the field put the run id, the documented place first.
+const RUN_ID_PATHS: [&[&str]; 9] = [
+    &["context", "runId"],
+    &["port_context", "runId"],
+    &["port_context", "run_id"],
+    &["glint_context", "runId"],
+    &["glint_context", "run_id"],
+    &["run", "id"],
+    &["runId"],
+    &["run_id"],
+    &["glint", "runId"],
+];
+
+/// Members of a message whose inputs a template spread at its root, that are no inputs themselves.
+const NOT_INPUTS: [&str; 6] = ["port_context", "glint_context", "headers", "run", "runId", "run_id"];
+
+impl<'a> Shapes<'a> {
+    /// The run id, and whether it lay where only templates put it.
+    pub fn run_id(&self) -> Result<(RunId, bool), Unreadable> {
+        let levels = [Some(&self.root), self.wrapped.as_ref()];
+        for level in levels.into_iter().flatten() {
+            for path in RUN_ID_PATHS {
+                let Some(text) = follow(level, path).map_err(unreadable)? else { continue };
+                let id = RunId::parse(&text).ok_or_else(|| {
+                    Unreadable(format!("`{}` is no run id: 1 to 128 of `[A-Za-z0-9_-]`", path.join(".")))
+                })?;
+                return Ok((id, path[0] != "context"));
+            }
+        }
+        Err(Unreadable("the message names no run: `context.runId` is missing".to_owned()))
+    }
+
+    /// `payload`, wherever it lies.
+    fn payload(&self) -> Result<Option<Object<'a>>, serde_json::Error> {
+        match self.root.object("payload")? {
+            Some(payload) => Ok(Some(payload)),
+            None => self.wrapped.as_ref().map_or(Ok(None), |wrapped| wrapped.object("payload")),
+        }
+    }
+
+    /// The action's `invocationMethod`; empty where the message carries none.
+    pub fn invocation(&self) -> Result<Object<'a>, serde_json::Error> {
+        let action = self.payload()?.map_or(Ok(None), |payload| payload.object("action"))?;
+        Ok(action.map_or(Ok(None), |action| action.object("invocationMethod"))?.unwrap_or_default())
+    }
+
+    pub fn clicked_at(&self) -> Option<DateTime<Utc>> {
+        let levels = [Some(&self.root), self.wrapped.as_ref()];
+        let at = levels
+            .into_iter()
+            .flatten()
+            .find_map(|level| level.object("trigger").ok()??.string("at").map(Cow::into_owned))?;
+        Some(DateTime::parse_from_rfc3339(&at).ok()?.to_utc())
+    }
+
+    pub fn request(&self, method: &Object, templated: bool) -> Result<Request, serde_json::Error> {
+        let text = |name| method.string(name).map(Cow::into_owned);
+        let payload = self.payload()?;
+        Ok(Request {
+            group: text("groupName"),
+            project: text("projectName"),
+            default_ref: text("defaultRef").filter(|text| !text.is_empty()),
+            inputs: self.inputs(payload.as_ref(), templated)?,
+            pipeline_variables: method
+                .object("pipelineVariables")?
+                .map_or(Ok(Vec::new()), |object| members(&object))?,
+            secret_inputs: self.secret_inputs(payload.as_ref())?,
+            omit_payload: method.is_true("omitPayload"),
+            omit_user_inputs: method.is_true("omitUserInputs"),
+        })
+    }
+
+    fn inputs(&self, payload: Option<&Object<'a>>, templated: bool) -> Result<Inputs, serde_json::Error> {
+        if let Some(properties) = payload.map_or(Ok(None), |payload| payload.object("properties"))? {
+            return members(&properties);
+        }
+        for level in [Some(&self.root), self.wrapped.as_ref()].into_iter().flatten() {
+            if let Some(inputs) = level.object("inputs")? {
+                return members(&inputs);
+            }
+        }
+        // `{{ spreadValue() }}` of Glint's templates puts the inputs beside `port_context`.
+        let spread = templated && payload.is_none() && self.wrapped.is_none() && self.root.get("action").is_none();
+        let root = if spread { members(&self.root)? } else { Vec::new() };
+        Ok(root.into_iter().filter(|(name, _)| !NOT_INPUTS.contains(&name.as_str())).collect())
+    }
+
+    /// Names of the inputs that are ciphertext: `censoredProperties` of the message, and `encryption` in the action's form.
+    fn secret_inputs(&self, payload: Option<&Object<'a>>) -> Result<Vec<String>, serde_json::Error> {
+        let action = match payload.map_or(Ok(None), |payload| payload.object("action"))? {
+            Some(action) => Some(action),
+            None => self.root.object("action")?,
+        };
+        let mut names = Vec::new();
+        let listed = [
+            payload.and_then(|payload| payload.get("censoredProperties")),
+            action.as_ref().and_then(|action| action.get("encryptedProperties")),
+        ];
+        for list in listed.into_iter().flatten() {
+            let count = list.get().bytes().filter(|byte| *byte == b',').count();
+            if count >= MOST_MEMBERS {
+                return Err(too_many(count + 1));
+            }
+            names.extend(serde_json::from_str::<Vec<String>>(list.get()).unwrap_or_default());
+        }
+        let form = action.map_or(Ok(None), |action| action.object("userInputs"))?;
+        let fields = form.map_or(Ok(None), |form| form.object("properties"))?.unwrap_or_default();
+        for (name, field) in fields.iter() {
+            if Object::parse(field.get()).is_ok_and(|field| field.string("encryption").is_some()) {
+                names.push(name.to_owned());
+            }
+        }
+        Ok(names)
+    }
+}
+
+/// The backend that `method` names.
+pub fn backend(method: &Object) -> Backend {
+    match method.string("type").as_deref() {
+        Some("GITLAB") => Backend::GitLab,
+        Some("WEBHOOK") => Backend::Webhook,
+        Some(other) => Backend::Other(other.to_owned()),
+        None if method.get("projectName").is_some() => Backend::GitLab,
+        None => Backend::Unnamed,
+    }
+}
+
+/// The members, copied. More of them than anything takes are not: a message of nothing but tiny ones would fill the memory.
+fn members(object: &Object) -> Result<Inputs, serde_json::Error> {
+    if object.len() > MOST_MEMBERS {
+        return Err(too_many(object.len()));
+    }
+    Ok(object.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+}
+
+fn too_many(count: usize) -> serde_json::Error {
+    serde::de::Error::custom(format_args!("there are {count} user inputs, many more than GitLab takes"))
+}
+
+/// The string at `path` below `object`.
+fn follow<'a>(object: &Object<'a>, path: &[&str]) -> Result<Option<Cow<'a, str>>, serde_json::Error> {
+    match path {
+        [] => Ok(None),
+        [name] => Ok(object.string(name)),
+        [name, rest @ ..] => object.object(name)?.map_or(Ok(None), |inner| follow(&inner, rest)),
+    }
+}
+
+fn unreadable(error: serde_json::Error) -> Unreadable {
+    Unreadable(format!("the message cannot be read: {error}"))
+}
