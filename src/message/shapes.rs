@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use chrono::{DateTime, Utc};
 
 use super::Unreadable;
-use crate::json::{self, Object};
+use crate::json::Object;
 use crate::run::{Backend, Inputs, Request, RunId};
 
 /// More user inputs than this are not even counted one by one: GitLab takes 1,200 variables.

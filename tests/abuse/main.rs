@@ -1,4 +1,20 @@
+//! Hostile inputs: nothing reaches GitLab that should not, neighbours go on, and every refusal says what to change.
+
 #[path = "../sandbox/mod.rs"]
 mod sandbox;
 #[path = "../support/mod.rs"]
 mod support;
+
+mod court;
+mod secrets;
+
+mod hosts;
+mod leaks;
+mod projects;
+mod refs;
+mod signatures;
+mod sizes;
+mod values;
+mod variables;
+
+mod properties;

@@ -5,6 +5,14 @@ mod sandbox;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod batches;
+mod burst;
+mod deadlines;
+mod duplicates;
 mod history;
+mod kill_points;
 mod many_faults;
+mod rotation;
+mod runs_queue;
 mod single_faults;
+mod soak;

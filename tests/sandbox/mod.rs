@@ -20,6 +20,7 @@ pub mod queue;
 pub mod runtime;
 pub mod secrets;
 pub mod server;
+pub mod tls;
 
 pub use clock::Clock;
 pub use faults::{Fault, Hold};
@@ -30,6 +31,7 @@ pub use queue::{Message, Queue};
 pub use runtime::{Reply, Runtime};
 pub use secrets::Secrets;
 pub use server::Refusal;
+pub use tls::{Authority, Handshakes};
 
 use chrono::{DateTime, Utc};
 use std::sync::Arc;
@@ -51,6 +53,7 @@ pub struct Sandbox {
     pub clock: Clock,
     faults: faults::Faults,
     ports: [Arc<server::Port>; 5],
+    tls: Option<Arc<tls::Tls>>,
     tasks: JoinSet<()>,
 }
 
@@ -77,6 +80,15 @@ impl Sandbox {
 
     /// Starts on given ports; fails where one of them is taken.
     pub fn start_on(epoch: DateTime<Utc>, ports: Ports) -> std::io::Result<Self> {
+        Self::open(epoch, ports, None)
+    }
+
+    /// Starts at the present time with TLS on every port but the runtime's, certified by `authority`.
+    pub fn start_secured(authority: &Authority) -> std::io::Result<Self> {
+        Self::open(std::time::SystemTime::now().into(), Ports::default(), Some(authority.tls()))
+    }
+
+    fn open(epoch: DateTime<Utc>, ports: Ports, tls: Option<Arc<tls::Tls>>) -> std::io::Result<Self> {
         let clock = Clock::new(epoch);
         let ports = [
             server::Port::open(ports.gitlab)?,
@@ -85,6 +97,9 @@ impl Sandbox {
             server::Port::open(ports.queue)?,
             server::Port::open(ports.runtime)?,
         ];
+        for (port, tls) in ports[..4].iter().zip(tls.iter().cycle()) {
+            port.secure(tls.clone());
+        }
         let journal = Journal::default();
         let faults = faults::Faults::default();
         let gitlab = GitLab::new(clock.clone(), ports[0].url());
@@ -102,13 +117,14 @@ impl Sandbox {
         }
         let host = runtime.clone();
         tasks.spawn(server::serve(ports[4].clone(), move |request, line| runtime::serve(host.clone(), request, line)));
-        Ok(Self { gitlab, glint, secrets, queue, runtime, journal, clock, faults, ports, tasks })
+        Ok(Self { gitlab, glint, secrets, queue, runtime, journal, clock, faults, ports, tls, tasks })
     }
 
     /// The environment in which Lambda would start the function, with every upstream replaced.
     pub fn env(&self) -> Vec<(String, String)> {
         let group = format!("/aws/lambda/{FUNCTION}");
-        [
+        let trusted = self.tls.iter().map(|tls| ("SSL_CERT_FILE".to_owned(), tls.file().display().to_string()));
+        let variables = [
             ("GITLAB_URL", self.gitlab.url()),
             ("GLINT_API_URL", self.glint.url()),
             ("AWS_ENDPOINT_URL_SECRETS_MANAGER", self.secrets.url()),
@@ -126,8 +142,8 @@ impl Sandbox {
             ("AWS_LAMBDA_LOG_STREAM_NAME", "sandbox".to_owned()),
             ("_HANDLER", "bootstrap".to_owned()),
         ]
-        .map(|(name, value)| (name.to_owned(), value))
-        .to_vec()
+        .map(|(name, value)| (name.to_owned(), value));
+        variables.into_iter().chain(trusted).collect()
     }
 
     /// Says how a coming request of this kind fails: `sandbox.fail(call).nth(1).with(fault)`.
@@ -158,6 +174,11 @@ impl Sandbox {
     /// How many connections were ever opened to the upstream.
     pub fn connections(&self, upstream: Upstream) -> u64 {
         self.port(upstream).opened()
+    }
+
+    /// The TLS handshakes of all upstreams; none where connections are plain.
+    pub fn handshakes(&self) -> Handshakes {
+        self.tls.as_ref().map(|tls| tls.handshakes()).unwrap_or_default()
     }
 
     pub fn now(&self) -> DateTime<Utc> {

@@ -2,6 +2,7 @@
 
 use super::http::Request;
 use super::payload::{Cut, Payload};
+use super::tls::Tls;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -12,7 +13,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll, Waker};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -24,6 +25,8 @@ pub type Response = hyper::Response<Payload>;
 /// One upstream's address, whether or not it listens just now.
 pub struct Port {
     address: SocketAddr,
+    /// Unset: connections are plain.
+    tls: OnceLock<Arc<Tls>>,
     listening: Mutex<Listening>,
     /// Moves when open connections have to close.
     outages: watch::Sender<u64>,
@@ -45,6 +48,7 @@ impl Port {
         let address = listener.local_addr()?;
         Ok(Arc::new(Self {
             address,
+            tls: OnceLock::new(),
             listening: Mutex::new(Listening { listener: Some(listener), waiting: None }),
             outages: watch::Sender::new(0),
             opened: AtomicU64::new(0),
@@ -56,8 +60,15 @@ impl Port {
         self.address
     }
 
+    /// From now on connections are TLS.
+    pub fn secure(&self, tls: Arc<Tls>) {
+        // It is secured once, before anybody knows its URL.
+        let _ = self.tls.set(tls);
+    }
+
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        let scheme = if self.tls.get().is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
     }
 
     pub fn opened(&self) -> u64 {
@@ -179,10 +190,18 @@ where
             handler(request, line).await.ok_or(Cut)
         }
     });
-    let connection = http1::Builder::new().serve_connection(TokioIo::new(wire), service);
+    let conversation = async {
+        // How it ends is the client's business.
+        match port.tls.get() {
+            None => drop(http1::Builder::new().serve_connection(TokioIo::new(wire), service).await),
+            Some(tls) => {
+                let Ok(stream) = tls.accept(wire).await else { return };
+                drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
+            }
+        }
+    };
     tokio::select! {
-        // How it ended is the client's business.
-        _ = connection => {}
+        () = conversation => {}
         _ = outages.changed() => {}
     }
     port.open.send_modify(|count| *count -= 1);

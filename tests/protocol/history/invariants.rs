@@ -1,5 +1,7 @@
 //! What holds after every history, whatever happened in it.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 
 use super::READ_TOKEN;
@@ -31,22 +33,51 @@ pub fn end_of(run: &Run) -> End {
     }
 }
 
-/// The pipelines that this run was given.
-fn pipelines_of(sandbox: &Sandbox, run: &str) -> Vec<Pipeline> {
-    let mut pipelines = sandbox.gitlab.pipelines();
-    pipelines.retain(|pipeline| {
+/// The pipelines that each run was given.
+fn pipelines_by_run(sandbox: &Sandbox) -> HashMap<String, Vec<Pipeline>> {
+    let mut by_run: HashMap<String, Vec<Pipeline>> = HashMap::new();
+    for pipeline in sandbox.gitlab.pipelines() {
         let payload: Value = serde_json::from_str(&pipeline.trigger_payload).unwrap();
-        payload["glint"]["runId"] == run
-    });
-    pipelines
+        by_run.entry(payload["glint"]["runId"].as_str().unwrap().to_owned()).or_default().push(pipeline);
+    }
+    by_run
+}
+
+/// What each run was told, log lines and updates, in order.
+fn writes_by_run(exchanges: &[Exchange]) -> HashMap<&str, Vec<&Exchange>> {
+    let mut by_run: HashMap<&str, Vec<&Exchange>> = HashMap::new();
+    for one in exchanges.iter().filter(|one| matches!(one.call, Call::PatchRun | Call::PostLog)) {
+        let run = one.path_and_query.split(['/', '?']).nth(4).unwrap();
+        by_run.entry(run).or_default().push(one);
+    }
+    by_run
 }
 
 /// Checks a run and everything that was said on its way; `replies` are what the source was told.
 pub fn hold(sandbox: &Sandbox, run: &str, replies: &[String]) -> End {
-    let state = sandbox.glint.run_state(run);
-    let pipelines = pipelines_of(sandbox, run);
+    hold_all(sandbox, &[run.to_owned()], replies).remove(0)
+}
+
+/// The same for many runs of one sandbox: how each of them ended.
+pub fn hold_all(sandbox: &Sandbox, runs: &[String], replies: &[String]) -> Vec<End> {
+    let (states, mut pipelines) = (sandbox.glint.runs(), pipelines_by_run(sandbox));
+    let exchanges = sandbox.journal.exchanges();
+    nothing_secret(&exchanges, replies);
+    let stray = sandbox.journal.stray();
+    assert!(stray.is_empty(), "{stray:?}");
+    let writes = writes_by_run(&exchanges);
+    let ends = runs.iter().map(|run| {
+        let state = states.iter().find(|state| state.id == *run).unwrap();
+        nothing_is_written_to_an_ended_run(run, writes.get(run.as_str()).map_or(&[], Vec::as_slice));
+        ended_well(state, &pipelines.remove(run).unwrap_or_default())
+    });
+    ends.collect()
+}
+
+fn ended_well(state: &Run, pipelines: &[Pipeline]) -> End {
+    let run = &state.id;
     assert!(pipelines.len() <= 1, "{} pipelines of `{run}`", pipelines.len());
-    let end = end_of(&state);
+    let end = end_of(state);
     if end == End::Linked {
         assert_eq!(pipelines.len(), 1, "the link of `{run}` leads nowhere");
         assert_eq!(state.links(), [pipelines[0].web_url.clone()]);
@@ -57,11 +88,6 @@ pub fn hold(sandbox: &Sandbox, run: &str, replies: &[String]) -> End {
         assert!(pipelines.is_empty(), "`{run}` has a pipeline and says {:?}", state.summary);
     }
     assert_ne!(end, End::Stuck, "`{run}` is neither linked nor ended: {state:?}");
-    let exchanges = sandbox.journal.exchanges();
-    nothing_is_written_to_an_ended_run(&exchanges, run);
-    nothing_secret(&exchanges, replies);
-    let stray = sandbox.journal.stray();
-    assert!(stray.is_empty(), "{stray:?}");
     end
 }
 
@@ -71,17 +97,12 @@ pub fn no_doubt_without_a_trigger(sandbox: &Sandbox, end: End) {
     assert!(asked || end != End::NotConfirmed, "no trigger was sent, and the run says that it was not confirmed");
 }
 
-/// Once the write that ends a run is carried out, only that same write may come again: its answer may have been lost.
-fn nothing_is_written_to_an_ended_run(exchanges: &[Exchange], run: &str) {
-    let target = format!("/v1/actions/runs/{run}");
-    let of_run = |one: &&Exchange| one.path_and_query.split('?').next().unwrap_or_default() == target;
-    let writes = || exchanges.iter().filter(|one| one.call == Call::PatchRun).filter(of_run);
-    let Some(last) = writes().find(|one| one.applied && one.json()["status"].is_string()) else { return };
-    for later in exchanges.iter().filter(|one| one.number > last.number) {
-        let to_run = of_run(&later) || later.path_and_query == format!("{target}/logs");
-        if to_run && matches!(later.call, Call::PatchRun | Call::PostLog) {
-            assert_eq!(later.text(), last.text(), "`{run}` was written to after its end");
-        }
+/// Once the write that ends it is carried out, only that same write may come again: its answer may have been lost.
+fn nothing_is_written_to_an_ended_run(run: &str, writes: &[&Exchange]) {
+    let mut writes = writes.iter().skip_while(|one| !one.applied || !one.json()["status"].is_string());
+    let Some(last) = writes.next() else { return };
+    for later in writes {
+        assert_eq!(later.text(), last.text(), "`{run}` was written to after its end");
     }
 }
 

@@ -3,8 +3,8 @@
 mod faults;
 mod invariants;
 
-pub use faults::{Fate, Named, Step, answers, fate};
-pub use invariants::{End, hold, no_doubt_without_a_trigger, nothing_secret};
+pub use faults::{Fate, Named, Step, answers, fate, light_answers};
+pub use invariants::{End, hold, hold_all, no_doubt_without_a_trigger, nothing_secret};
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::sandbox::queue::Outgoing;
 use crate::sandbox::{Call, Sandbox};
-use crate::support::{World, furnish, message};
+use crate::support::{CLIENT_SECRET, World, furnish, message, signing};
 
 /// What a queue in these histories allows; more receives would only take longer.
 pub const RECEIVES: u32 = 5;
@@ -76,6 +76,14 @@ pub fn enqueue(sandbox: &Sandbox, run: &str) {
 /// A message of a run that is there already.
 pub fn resend(sandbox: &Sandbox, run: &str, deduplication: &str) {
     sandbox.queue.send(Outgoing::new(message(run).to_string()).group(run).deduplication(deduplication));
+}
+
+/// The webhook that brings the run to a function URL, signed now.
+pub fn webhook(sandbox: &Sandbox, run: &str) -> Value {
+    let mut event: Value = serde_json::from_str(include_str!("../../../events/webhook.json")).unwrap();
+    event["body"] = message(run).to_string().into();
+    event["isBase64Encoded"] = false.into();
+    signing::signed(event, CLIENT_SECRET, sandbox.now().timestamp())
 }
 
 /// The next event, once it can be received; none when the queue has nothing more to give.
