@@ -7,6 +7,7 @@ mod support;
 
 mod batches;
 mod burst;
+mod claims;
 mod deadlines;
 mod duplicates;
 mod history;

@@ -1,0 +1,80 @@
+//! What the function costs, measured on the built release binary and told in one table:
+//!
+//!     cargo bench --bench figures [-- --quick | --long]
+//!
+//! The upstreams are the sandbox of `tests/sandbox` on loopback, with TLS on. Machines differ, so what has a bar is compared within the run:
+//! with a hello-world of the same runtime and profile, with a bare loop that sends the same requests through the same HTTP client, and with
+//! the delays as the sandbox kept them.
+
+mod batch;
+mod build;
+mod callgrind;
+mod cold;
+mod cost;
+mod economy;
+#[path = "../../src/http.rs"]
+#[allow(dead_code, reason = "the bare loop needs only to send")]
+mod http;
+mod process;
+mod replay;
+#[path = "../../tests/sandbox/mod.rs"]
+mod sandbox;
+mod stage;
+mod table;
+mod warm;
+
+use std::error::Error;
+use std::path::Path;
+
+use sandbox::Authority;
+use table::Table;
+
+type Outcome<T = ()> = Result<T, Box<dyn Error>>;
+
+/// How much is measured.
+#[derive(Clone, Copy)]
+pub struct Effort {
+    /// Cold starts of each kind.
+    starts: usize,
+    /// Alternating rounds of the function and the bare loop, and the runs in each.
+    rounds: usize,
+    runs_a_round: usize,
+    /// Runs with delays.
+    delayed: usize,
+    /// Runs until the peak of memory is read.
+    long: usize,
+}
+
+const USUAL: Effort = Effort { starts: 40, rounds: 24, runs_a_round: 100, delayed: 200, long: 10_000 };
+const QUICK: Effort = Effort { starts: 6, rounds: 4, runs_a_round: 50, delayed: 12, long: 1_000 };
+const LONG: Effort = Effort { long: 100_000, ..USUAL };
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Outcome {
+    if std::env::var_os(replay::SCRIPT).is_some() {
+        return replay::play().await;
+    }
+    let argument = |name: &str| std::env::args().any(|argument| argument == name);
+    let effort = if argument("--quick") {
+        QUICK
+    } else if argument("--long") {
+        LONG
+    } else {
+        USUAL
+    };
+    let programs = build::programs()?;
+    let authority = Authority::new(Path::new(env!("CARGO_TARGET_TMPDIR")))?;
+    let mut table = Table::default();
+    build::sizes(&programs, &mut table)?;
+    cold::until_next(&programs, &authority, effort, &mut table).await?;
+    cold::until_pipeline(&programs, &authority, effort, &mut table).await?;
+    let cpu = warm::without_delay(&programs, &authority, effort, &mut table).await?;
+    let duration = warm::with_delays(&programs, &authority, effort, &mut table).await?;
+    batch::sizes(&programs, &authority, effort, &mut table).await?;
+    economy::of_a_thousand(&programs, &authority, &mut table).await?;
+    economy::of_many(&programs, &authority, effort, &mut table).await?;
+    callgrind::instructions(&programs, &authority, &mut table).await?;
+    cost::of_a_million(duration, cpu, &mut table);
+    println!("\n{table}");
+    Ok(())
+}

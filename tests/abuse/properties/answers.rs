@@ -1,0 +1,81 @@
+//! Whatever GitLab answers, the run ends in one of the ways that the status allows, and is told in few words.
+
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+
+use super::{config, hostile_text, json};
+use crate::sandbox::{Call, Fault};
+use crate::support::{TOKEN, World, message, sqs_event};
+
+fn body() -> impl Strategy<Value = String> {
+    let words = prop_oneof![
+        hostile_text(),
+        Just(format!("bad {TOKEN}")),
+        Just("Too many pipelines created in the last minute".to_owned())
+    ];
+    let member = (
+        prop::sample::select(vec!["message", "error", "error_description", "base", "id", "web_url"]),
+        prop_oneof![words.clone().prop_map(|text| serde_json::json!(text).to_string()), json()],
+    );
+    let object = prop::collection::vec(member, 0..4).prop_map(|members| {
+        let members = members.into_iter().map(|(name, value)| format!("\"{name}\":{value}"));
+        format!("{{{}}}", members.collect::<Vec<_>>().join(","))
+    });
+    prop_oneof![3 => object, 1 => words, 1 => json()]
+}
+
+/// One run that gets this answer at its last receive: how it ended, and what was said of it.
+async fn ended(world: &World, number: usize, status: u16, body: &str) -> (String, String) {
+    let run = format!("r_{number}");
+    world.sandbox.glint.run(&run);
+    world.sandbox.fail(Call::Trigger).with(Fault::status_with(status, body));
+    let reply = world.handle(&sqs_event(&[&message(&run).to_string()], 20)).await.unwrap();
+    world.sandbox.heal();
+    let state = world.run(&run);
+    world.sandbox.journal.clear();
+    world.sandbox.glint.run(&run).forget();
+    (
+        state.status,
+        format!(
+            "{}{}{:?}{reply}",
+            state.summary.unwrap_or_default(),
+            state.status_label.unwrap_or_default(),
+            state.link
+        ),
+    )
+}
+
+#[test]
+fn no_answer_of_gitlab_is_too_strange() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let world = runtime.block_on(World::new());
+    let statuses = prop_oneof![
+        prop::sample::select(vec![
+            200_u16, 201, 202, 204, 301, 307, 400, 401, 403, 404, 405, 409, 413, 422, 429, 500, 502, 503
+        ]),
+        200..600_u16
+    ];
+    let number = std::cell::Cell::new(0);
+    let result = TestRunner::new(config()).run(&(statuses, body()), |(status, body)| {
+        number.set(number.get() + 1);
+        let (ended, told) = runtime.block_on(ended(&world, number.get(), status, &body));
+        prop_assert_eq!(
+            ended,
+            if status == 201 && told.contains("gl_") { "IN_PROGRESS" } else { "FAILURE" },
+            "{}: {}: {}",
+            status,
+            body,
+            told
+        );
+        prop_assert!(told.len() < 2000, "{}: {}", status, told);
+        prop_assert!(!told.contains(&TOKEN[..8]), "{}: {}: {}", status, body, told);
+        prop_assert!(
+            !told.contains(|character: char| character.is_control() && character != '\n'),
+            "{}: {:?}",
+            status,
+            told
+        );
+        Ok(())
+    });
+    result.unwrap();
+}

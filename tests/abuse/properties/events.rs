@@ -1,0 +1,93 @@
+//! Whatever arrives is recognised, read or refused, and never a panic.
+
+use glint_gitlab_trigger::event::{self, Doors, Event, Source};
+use glint_gitlab_trigger::message::{self, Message};
+use glint_gitlab_trigger::outcome::{Deferral, Outcome, Verdict};
+use glint_gitlab_trigger::run::RunId;
+use glint_gitlab_trigger::{hook, json};
+use proptest::prelude::*;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::{config, hostile_text, json};
+
+const DOORS: Doors = Doors { dead_letter_queue_arn: None, most_message: 1024 };
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn any_event_is_recognised_or_refused_with_a_hint(text in json()) {
+        let payload: &RawValue = serde_json::from_str(&text).unwrap();
+        if let Err(refusal) = event::recognise(payload, &DOORS) {
+            prop_assert!(refusal.to_string().contains("hint: "));
+        }
+    }
+
+    #[test]
+    fn every_record_of_a_queue_becomes_one_delivery(bodies in prop::collection::vec(prop_oneof![json(), hostile_text()], 1..6)) {
+        let texts: Vec<&str> = bodies.iter().map(String::as_str).collect();
+        let text = crate::support::sqs_event(&texts, 1).to_string();
+        let Ok(Event::Deliveries(Source::Queue, deliveries)) = event::recognise(serde_json::from_str(&text).unwrap(), &DOORS) else {
+            return Err(TestCaseError::fail("not a queue's event"));
+        };
+        prop_assert_eq!(deliveries.len(), bodies.len());
+    }
+
+    #[test]
+    fn any_message_is_read_or_refused(text in prop_oneof![4 => json(), 1 => hostile_text()]) {
+        match message::read(&text) {
+            Ok(Message::Run(run)) => {
+                let id = run.id.as_str();
+                prop_assert!((1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte)));
+                prop_assert!(json::Object::parse(&run.payload).is_ok_and(|payload| payload.get("headers").is_none()));
+            }
+            Ok(Message::ChangeLog) => {}
+            Err(why) => prop_assert!(why.0.len() < 1000, "{}", why),
+        }
+    }
+
+    #[test]
+    fn the_run_id_of_a_message_is_the_one_there_is(id in "[A-Za-z0-9_-]{1,128}", context in json(), extra in json()) {
+        let text = format!(r#"{{"payload":{context},"x":{extra},"context":{{"x":{extra},"runId":"{id}"}}}}"#);
+        let Ok(Message::Run(run)) = message::read(&text) else { return Err(TestCaseError::fail("no run")) };
+        prop_assert_eq!(run.id.as_str(), id);
+        prop_assert_eq!(&run.payload, &text);
+    }
+
+    #[test]
+    fn any_hook_is_read_or_refused(text in prop_oneof![json(), hostile_text()]) {
+        drop(hook::read(&text));
+        drop(hook::claim(&text));
+    }
+
+    #[test]
+    fn compact_json_says_the_same(text in json()) {
+        let raw: &RawValue = serde_json::from_str(&text).unwrap();
+        for kind in [json::NonAscii::Kept, json::NonAscii::Escaped] {
+            let Ok(compact) = json::compact(raw, kind) else { continue };
+            let (Ok(before), Ok(after)) = (serde_json::from_str::<Value>(&text), serde_json::from_str::<Value>(&compact)) else {
+                continue;
+            };
+            prop_assert_eq!(before, after);
+            prop_assert!(kind == json::NonAscii::Kept || compact.is_ascii());
+        }
+    }
+
+    #[test]
+    fn a_batchs_answer_lists_exactly_what_must_come_again(kinds in prop::collection::vec((0..5_u8, any::<bool>()), 0..12)) {
+        let verdicts: Vec<(Option<String>, Verdict)> = kinds.iter().enumerate().map(|(index, (kind, gave_up))| {
+            let outcome = match kind {
+                0 => Outcome::Duplicate,
+                1 => Outcome::Ignored("x"),
+                2 => Outcome::Deferred(Deferral::new("x")),
+                3 => Outcome::Unreadable { why: message::Unreadable("x".to_owned()), too_large: false },
+                _ => Outcome::Rejected("x".to_owned()),
+            };
+            (Some(format!("m{index}")), Verdict { run_id: RunId::parse("r"), outcome, gave_up: *gave_up })
+        }).collect();
+        let expected: Vec<usize> = kinds.iter().enumerate().filter(|(_, (kind, gave_up))| *kind == 3 || (*kind == 2 && !gave_up)).map(|(index, _)| index).collect();
+        let answer = Source::Queue.answer(&verdicts).unwrap();
+        prop_assert_eq!(crate::support::again(&serde_json::from_str(answer.get()).unwrap()), expected);
+    }
+}
