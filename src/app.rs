@@ -14,12 +14,13 @@ mod session;
 mod settle;
 mod start;
 mod sweep;
+mod trigger;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime};
 
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use crate::config::{Config, UserInputsAs};
@@ -31,7 +32,7 @@ use crate::plan::Policy;
 use crate::queue::Queue;
 use crate::secrets::Secrets;
 use crate::telemetry::Metric;
-use crate::{aws, plan};
+use crate::{aws, json, plan};
 use journey::Journey;
 
 /// Tells the time of day. Real in Lambda; a simulation brings its own.
@@ -121,8 +122,8 @@ impl App {
                 Err(Failure { kind: "NotRecognised", words: error.to_string() })
             }
             Ok(Event::Answered(response)) => Ok(response),
-            Ok(Event::Check(request)) => Ok(json(&journey.check(&request).await)),
-            Ok(Event::Sweep) => Ok(json(&journey.sweep().await)),
+            Ok(Event::Check(request)) => Ok(json::raw(&journey.check(&request).await)),
+            Ok(Event::Sweep) => Ok(json::raw(&journey.sweep().await)),
             Ok(Event::Deliveries(source, deliveries)) => {
                 let verdicts = journey.deliver(deliveries).await;
                 source.answer(&verdicts).map_err(|error| Failure { kind: "MustComeAgain", words: error.to_string() })
@@ -140,8 +141,4 @@ impl App {
 pub struct Failure {
     pub kind: &'static str,
     pub words: String,
-}
-
-fn json(value: &impl serde::Serialize) -> Box<RawValue> {
-    to_raw_value(value).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }

@@ -23,7 +23,7 @@ pub struct Config {
     pub runs_queue_url: Option<String>,
     pub dead_letter_queue_arn: Option<String>,
     pub escape_dollar: bool,
-    /// In upper case where the rule they are exempt from ignores case; compared as written otherwise.
+    /// Compared as written, also where the rule that they are exempt from ignores case.
     pub allow_variables: Vec<String>,
     pub deployment: Option<Deployment>,
     pub user_inputs_as: UserInputsAs,

@@ -110,7 +110,8 @@ impl Redelivery {
     pub fn is_last(self, max_receives: u32, now: DateTime<Utc>) -> bool {
         match self {
             Self::Counted { receives } => receives >= max_receives,
-            Self::WhileYoung { written_at } => now - written_at > YOUNG,
+            // A producer's clock may be ahead.
+            Self::WhileYoung { written_at } => (now - written_at).abs() > YOUNG,
             Self::Perhaps => false,
             Self::Never => true,
         }
@@ -161,11 +162,13 @@ pub struct NotRecognised(String);
 pub fn recognise(payload: &RawValue, settings: &Doors) -> Result<Event, NotRecognised> {
     let root = Object::parse(payload.get())
         .map_err(|error| NotRecognised(format!("the event is not a JSON object: {error}")))?;
-    if root.is_true("check") {
+    // Only where nothing else is there: a user input may be called so too.
+    let is_order = root.iter().all(|(name, _)| matches!(name, "check" | "sweep" | "projects"));
+    if is_order && root.is_true("check") {
         let check = serde_json::from_str(payload.get());
         return check.map(Event::Check).map_err(|error| NotRecognised(format!("the check cannot be read: {error}")));
     }
-    if root.is_true("sweep") {
+    if is_order && root.is_true("sweep") {
         return Ok(Event::Sweep);
     }
     if root.get("requestContext").is_some() && root.get("rawPath").is_some() {

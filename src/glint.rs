@@ -7,7 +7,6 @@ pub use login::Bearer;
 
 use std::time::{Duration, SystemTime};
 
-use chrono::{DateTime, Utc};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, Request, Url};
 use secrecy::ExposeSecret as _;
@@ -15,8 +14,9 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::http::{Answer, Http, NoAnswer};
+use crate::percent::percent;
 use crate::redact;
-use crate::retry::{Retry, asked_wait, retry};
+use crate::retry::{Retry, retry};
 use crate::run::{Entity, RunId, Standing, Update};
 
 const LIMIT: Duration = Duration::from_secs(3);
@@ -131,7 +131,7 @@ impl Glint {
         let properties: serde_json::Map<String, Value> =
             entity.properties.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
         let body = json!({ "identifier": entity.identifier, "properties": properties });
-        let path = format!("blueprints/{}/entities?upsert=true&merge=true&run_id={run}", segment(&entity.blueprint));
+        let path = format!("blueprints/{}/entities?upsert=true&merge=true&run_id={run}", percent(&entity.blueprint));
         retry(by, || self.call(Method::POST, &path, Some(&body), bearer)).await?;
         Ok(())
     }
@@ -140,7 +140,7 @@ impl Glint {
     pub async fn clock(&self, bearer: &Bearer, by: Instant) -> Result<Option<SystemTime>, GlintError> {
         let path = "actions/runs?active=true&limit=1&version=v2";
         let answer = retry(by, || self.call(Method::GET, path, None, bearer)).await?;
-        Ok(date(&answer).map(Into::into))
+        Ok(answer.date().map(Into::into))
     }
 
     async fn list(&self, path: &str, bearer: &Bearer, by: Instant) -> Result<Vec<Standing>, GlintError> {
@@ -208,40 +208,20 @@ fn refusal(answer: &Answer, bearer: &Bearer) -> GlintError {
             words: redact::shown(&format!("{words} (status {})", answer.status), &bearer.secrets()),
             code,
         },
-        status => GlintError::Unavailable {
-            why: format!("status {status}"),
-            after: asked_wait(answer.status, &answer.headers, date(answer).unwrap_or_default()),
-        },
+        status => GlintError::Unavailable { why: format!("status {status}"), after: answer.asked_wait() },
     }
 }
 
 /// What a login that was not granted leaves to do.
 fn refusal_of_login(answer: &Answer) -> GlintError {
     match answer.status {
-        400 | 401 | 403 | 404 | 422 => GlintError::CredentialsRefused,
+        // 403 is Glint's word for an address that is not on its list, 404 another server's for a path it does not have.
+        400 | 401 | 422 => GlintError::CredentialsRefused,
         status => GlintError::Unavailable {
             why: format!("the login was answered with status {status}"),
-            after: asked_wait(answer.status, &answer.headers, date(answer).unwrap_or_default()),
+            after: answer.asked_wait(),
         },
     }
-}
-
-fn date(answer: &Answer) -> Option<DateTime<Utc>> {
-    let text = answer.headers.get(reqwest::header::DATE)?.to_str().ok()?;
-    Some(DateTime::parse_from_rfc2822(text).ok()?.to_utc())
-}
-
-/// A path's segment, everything but unreserved characters encoded.
-fn segment(text: &str) -> String {
-    text.bytes()
-        .map(|byte| {
-            if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-                char::from(byte).to_string()
-            } else {
-                format!("%{byte:02X}")
-            }
-        })
-        .collect()
 }
 
 impl Bearer {

@@ -22,6 +22,10 @@ pub struct Object<'a> {
 impl<'a> Object<'a> {
     /// Reads one level of `text`. An error for anything but an object, and for two members of one name.
     pub fn parse(text: &'a str) -> Result<Self, serde_json::Error> {
+        if !text.trim_ascii_start().starts_with('{') {
+            // serde_json's own words would quote the text, which may be anything.
+            return Err(serde_json::Error::custom("it does not begin with `{`"));
+        }
         serde_json::from_str(text)
     }
 
@@ -114,16 +118,16 @@ pub fn quote(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// `text` as a JSON string value.
-pub fn raw_string(text: &str) -> Box<RawValue> {
-    RawValue::from_string(quote(text)).unwrap_or_else(|_| RawValue::NULL.to_owned())
-}
-
 /// The beginning of a name that somebody else chose, fit to stand in a sentence.
 pub fn excerpt(name: &str) -> String {
     const ENOUGH: usize = 64;
     let start: String = name.chars().take(ENOUGH).flat_map(char::escape_debug).collect();
     if name.chars().nth(ENOUGH).is_some() { start + "..." } else { start }
+}
+
+/// `value` as JSON text.
+pub fn raw(value: &impl serde::Serialize) -> Box<RawValue> {
+    serde_json::value::to_raw_value(value).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 
 /// How many arrays and objects enclose the innermost value of `text`, counted without recursion.

@@ -54,3 +54,4 @@ pub mod telemetry;
 
 mod aws;
 mod http;
+mod percent;

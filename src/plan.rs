@@ -62,19 +62,11 @@ impl std::fmt::Debug for Body {
 pub struct Refusal {
     pub what: String,
     pub hint: String,
-    /// The operator's fault, not the user's: it counts in its own metric.
-    pub operator: bool,
 }
 
 impl Refusal {
-    /// A fault of the action or of what its user entered.
     pub fn new(what: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { what: what.into(), hint: hint.into(), operator: false }
-    }
-
-    /// A fault of the deployment.
-    pub fn of_operator(what: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { operator: true, ..Self::new(what, hint) }
+        Self { what: what.into(), hint: hint.into() }
     }
 }
 

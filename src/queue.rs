@@ -109,9 +109,12 @@ fn failure<E: ProvideErrorMetadata + std::error::Error + 'static>(error: &SdkErr
     let SdkError::ServiceError(service) = error else {
         return QueueError { why: aws::not_served(error), transient: true };
     };
+    let code = service.err().code();
+    let transient = !code.is_some_and(|code| ABOUT_THE_MESSAGE.contains(&code));
     let status = service.raw().status().as_u16();
-    QueueError {
-        why: service.err().code().map_or_else(|| format!("status {status}"), aws::code),
-        transient: status >= 500 || status == 429,
-    }
+    QueueError { why: code.map_or_else(|| format!("status {status}"), aws::code), transient }
 }
+
+/// What SQS says of a message that it will never take. All else, its own limits and its keys among them, may pass.
+const ABOUT_THE_MESSAGE: [&str; 4] =
+    ["InvalidMessageContents", "InvalidParameterValue", "InvalidAttributeValue", "InvalidParameterCombination"];

@@ -80,11 +80,9 @@ impl Secrets {
         current: &Version,
         when: When,
     ) -> Result<Vec<SecretString>, SecretError> {
-        let previous = match self.cache.get(&Key { id: self.glint.clone(), stage: Stage::Previous }, when).await {
-            Err(SecretError::Missing(_)) => return Ok(Vec::new()),
-            other => other?,
-        };
-        let mut secrets = vec![credentials(&self.glint, &previous.value)?.client_secret];
+        let Some(previous) = self.previous(&self.glint, when).await? else { return Ok(Vec::new()) };
+        let mut secrets: Vec<SecretString> =
+            credentials(&self.glint, &previous.value).map(|former| former.client_secret).into_iter().collect();
         // What we hold as current is the previous one by now: it was rotated since, and a newer version is there to be read.
         if previous.version == *current
             && let Some(newer) = self.glint_after(current, when).await?
@@ -141,11 +139,8 @@ impl Secrets {
     /// What hooks had to prove before the last rotation, and what after it where the kept one proves to be the former.
     pub async fn rotated_hooks(&self, current: &Version, when: When) -> Result<Vec<HookSecret>, SecretError> {
         let Some(id) = &self.hook else { return Ok(Vec::new()) };
-        let previous = match self.cache.get(&Key { id: id.clone(), stage: Stage::Previous }, when).await {
-            Err(SecretError::Missing(_)) => return Ok(Vec::new()),
-            other => other?,
-        };
-        let mut secrets = vec![hook_secret(id, &previous.value)?];
+        let Some(previous) = self.previous(id, when).await? else { return Ok(Vec::new()) };
+        let mut secrets: Vec<HookSecret> = hook_secret(id, &previous.value).into_iter().collect();
         if previous.version == *current
             && let Some(newer) = self.cache.get_after(&Key::current(id), current, when).await?
         {
@@ -164,6 +159,15 @@ impl Secrets {
     /// Whether a token for looking pipelines up is set.
     pub fn can_look_up(&self) -> bool {
         self.read.is_some()
+    }
+
+    /// The version before the last rotation. One that is missing or was never of use proves nothing, and is as good as none.
+    async fn previous(&self, id: &str, when: When) -> Result<Option<Kept<SecretString>>, SecretError> {
+        match self.cache.get(&Key { id: id.to_owned(), stage: Stage::Previous }, when).await {
+            Ok(kept) => Ok(Some(kept)),
+            Err(error) if error.is_transient() => Err(error),
+            Err(_) => Ok(None),
+        }
     }
 
     fn one_per_project(&self) -> bool {

@@ -51,20 +51,28 @@ impl Journey {
         verdicts: &mut [Option<Verdict>],
     ) -> Vec<Vec<(Place, Task, Terms)>> {
         let mut proving = JoinSet::new();
+        let mut place_of = HashMap::new();
         for (place, delivery) in deliveries.into_iter().enumerate() {
-            let journey = self.clone();
-            proving.spawn(async move { (place, journey.proven(delivery).await) }.in_current_span());
+            let (journey, subject) = (self.clone(), Subject::delivery(&delivery.terms, None));
+            let task = proving.spawn(async move { journey.proven(delivery).await }.in_current_span());
+            place_of.insert(task.id(), (place, subject));
         }
         let mut tasks = Vec::new();
-        while let Ok(Some(proven)) = timeout_at(self.cut_off(), proving.join_next()).await {
-            match proven {
-                Ok((place, (Ok(task), terms))) => tasks.push((place, task, terms)),
-                Ok((place, (Err(outcome), terms))) => {
-                    let subject = Subject::delivery(&terms, None);
-                    verdicts[place] = Some(self.noted(Verdict::new(None, outcome), Instant::now(), &subject));
+        while let Ok(Some(proven)) = timeout_at(self.cut_off(), proving.join_next_with_id()).await {
+            let id = proven.as_ref().map_or_else(|panicked| panicked.id(), |(id, _)| *id);
+            let Some((place, subject)) = place_of.remove(&id) else { continue };
+            let verdict = match proven {
+                Ok((_, (Ok(task), terms))) => {
+                    tasks.push((place, task, terms));
+                    continue;
                 }
-                Err(_) => self.metrics.count(Metric::Panics),
-            }
+                Ok((_, (Err(outcome), _))) => Verdict::new(None, outcome),
+                Err(_) => {
+                    self.metrics.count(Metric::Panics);
+                    deferred(None, PANICKED)
+                }
+            };
+            verdicts[place] = Some(self.noted(verdict, Instant::now(), &subject));
         }
         tasks.sort_by_key(|(place, ..)| *place);
         let mut groups: Vec<Vec<(Place, Task, Terms)>> = Vec::new();

@@ -48,7 +48,10 @@ impl Journey {
         for pipeline in candidates {
             let variables =
                 self.app.gitlab.variables(&pipeline, &token, by).await.map_err(|error| error.to_string())?;
-            if variables.iter().any(|variable| names_run(&variable.key, &variable.value, run)) {
+            if variables
+                .iter()
+                .any(|variable| names_run(&variable.key, variable.value.as_deref().unwrap_or_default(), run))
+            {
                 return Ok(Some(pipeline));
             }
         }

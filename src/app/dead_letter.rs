@@ -26,12 +26,10 @@ impl Journey {
         if !words::is_open(label) && !words::is_claim(label) {
             return verdict(Outcome::Ignored("the dead letter's run bears a label that its pipeline may have set"));
         }
-        let project = terms.aim.project.clone().or_else(|| run.project_path());
-        let page = project.map_or_else(|| "the project".to_owned(), |path| self.app.gitlab.project_url(&path));
         let outcome = if words::is_claim(label) {
             Outcome::Unconfirmed(Doubt {
                 why: "GitLab never confirmed the pipeline".to_owned(),
-                project_url: page,
+                project_url: self.project_page(run, terms),
                 foreign_label: false,
                 settled: true,
             })

@@ -30,7 +30,7 @@ impl Journey {
             return Ok(linked.into_iter().find(|run| run.status == Status::InProgress));
         }
         let Some(claim) = &progress.claim else { return Ok(None) };
-        let Some(id) = self.believed(claim, &progress.project).await? else { return Ok(None) };
+        let Some(id) = self.believed(claim, progress).await? else { return Ok(None) };
         match self.run(&id).await {
             Ok(standing) => {
                 Ok(Some(standing).filter(|run| run.status == Status::InProgress && may_be_of(run, &progress.pipeline)))
@@ -42,12 +42,15 @@ impl Journey {
 
     /// The run id that a pipeline claims, if the proof in its payload holds for its project: made with the client secret that is current, or
     /// with the one before.
-    async fn believed(&self, claim: &RunClaim, project: &str) -> Result<Option<RunId>, Outcome> {
+    async fn believed(&self, claim: &RunClaim, progress: &Progress) -> Result<Option<RunId>, Outcome> {
         use crate::outcome::Deferral;
         let Some(id) = RunId::parse(&claim.run_id) else { return Ok(None) };
         let deferred = |error| Outcome::Deferred(Deferral::new(error));
         let (credentials, version) = self.credentials().await.map_err(deferred)?;
-        let holds = |secret| signature::proves_run(secret, project, id.as_str(), &claim.proof);
+        // An action may name its project by the number.
+        let names = [progress.project.clone(), progress.pipeline.project_id.to_string()];
+        let proves = |secret, name: &String| signature::proves_run(secret, name, id.as_str(), &claim.proof);
+        let holds = |secret| names.iter().any(|name| proves(secret, name));
         if holds(&credentials.client_secret) {
             return Ok(Some(id));
         }

@@ -22,11 +22,13 @@ pub struct Journey {
     pub metrics: Arc<Metrics>,
     /// The invocation's end, by the clock that does not jump.
     pub deadline: Instant,
+    /// The invocation's beginning: what is read after it is fresh for all of it.
+    began: SystemTime,
 }
 
 impl Journey {
     pub fn new(app: &Arc<App>, deadline: Instant) -> Self {
-        Self { app: Arc::clone(app), metrics: Arc::default(), deadline }
+        Self { app: Arc::clone(app), metrics: Arc::default(), deadline, began: (app.clock)() }
     }
 
     pub fn now(&self) -> SystemTime {
@@ -53,7 +55,7 @@ impl Journey {
     }
 
     pub fn when(&self) -> When {
-        When { now: self.now(), by: self.last_call() }
+        When { now: self.began, by: self.last_call() }
     }
 
     /// Awaits `call`, and adds how long it took to `metric`.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sha2::{Digest as _, Sha256};
 use tokio::time::{Instant, timeout_at};
 
 use super::journey::Journey;
@@ -13,7 +14,7 @@ use crate::outcome::{Outcome, Verdict};
 use crate::pipeline::Pipeline;
 use crate::queue::Message;
 use crate::retry::Retry as _;
-use crate::run::{Run, Status, Telling};
+use crate::run::{Run, RunId, Status, Telling};
 
 impl Journey {
     /// When a report that Glint has not taken goes to the queue, where there is one.
@@ -31,7 +32,7 @@ impl Journey {
         let message = Message {
             body,
             group: run.id.to_string(),
-            deduplication: format!("{}.report", run.id),
+            deduplication: deduplication(&run.id),
             attributes: vec![(KIND, KIND_REPORT.to_owned())],
         };
         queue.send(&message, self.last_call()).await.is_ok()
@@ -72,13 +73,26 @@ impl Journey {
     /// Tells Glint what it could not be told before. A run that has ended meanwhile is left as it is.
     pub async fn report(&self, report: Report) -> Verdict {
         let told = async {
-            if self.run(&report.run_id).await?.status == Status::Ended {
+            let standing = self.run(&report.run_id).await?;
+            if standing.status == Status::Ended {
                 return Ok(Outcome::Duplicate);
             }
-            self.told(&report.run_id, Some(report.telling), false).await?;
+            let mut telling = report.telling;
+            if standing.is_linked() && telling.update.status.is_none() {
+                // A hook was faster, and its label is newer.
+                telling.update.status_label = None;
+            }
+            self.told(&report.run_id, Some(telling), standing.synchronized).await?;
             Ok(Outcome::Ignored("Glint was told what it could not be told before"))
         };
         let outcome = told.await.unwrap_or_else(of_glint);
         Verdict::new(Some(report.run_id), outcome)
     }
+}
+
+/// `<run id>.report`, or its digest where that is longer than SQS takes.
+fn deduplication(run: &RunId) -> String {
+    const LONGEST: usize = 128;
+    let id = format!("{run}.report");
+    if id.len() <= LONGEST { id } else { Sha256::digest(&id).iter().map(|byte| format!("{byte:02x}")).collect() }
 }

@@ -60,12 +60,13 @@ impl Journey {
 
     /// Changes the run. What Glint refuses of a run that has ended is no failure; a status it refuses of a synchronized run is left out.
     pub async fn update(&self, id: &RunId, update: &Update) -> Result<Updated, GlintError> {
-        let refused = match self.patch(id, update).await {
+        let mut result = self.patch(id, update).await;
+        if matches!(&result, Err(GlintError::Refused { code, .. }) if code == "run_synchronized_error") {
+            result = self.patch(id, &Update { status: None, ..update.clone() }).await;
+        }
+        let refused = match result {
             Ok(kept) => return Ok(Updated::Yes(kept)),
             Err(GlintError::UnknownRun) => return Ok(Updated::AlreadyEnded),
-            Err(GlintError::Refused { code, .. }) if code == "run_synchronized_error" && update.status.is_some() => {
-                return self.patch(id, &Update { status: None, ..update.clone() }).await.map(Updated::Yes);
-            }
             Err(error @ GlintError::Refused { .. }) => error,
             Err(error) => return Err(error),
         };

@@ -7,7 +7,7 @@ use super::journey::Journey;
 use super::session::Updated;
 use crate::event::{Redelivery, Terms};
 use crate::glint::GlintError;
-use crate::outcome::{Deferral, Doubt, Outcome, Verdict};
+use crate::outcome::{Deferral, Outcome, Verdict};
 use crate::run::{Run, RunId, Standing, Status, Telling};
 use crate::words;
 
@@ -37,53 +37,58 @@ impl Journey {
     /// Tells Glint of `outcome`, and says what the source has to do.
     pub async fn settled(&self, run: &Run, terms: &Terms, outcome: Outcome, trail: &Trail) -> Verdict {
         let (most, now) = (self.app.config.max_receives, self.utc());
-        let verdict = |outcome, gave_up| Verdict { run_id: Some(run.id.clone()), outcome, gave_up };
-        let doubt_ends = match &outcome {
-            Outcome::Unconfirmed(Doubt { settled, .. }) => terms.redelivery.ends_doubt(most, now, *settled),
-            _ => false,
-        };
-        if doubt_ends && self.has_been_heard_of(&run.id).await {
-            return verdict(Outcome::Duplicate, false);
-        }
-        match outcome {
+        let verdict = |outcome| Verdict::new(Some(run.id.clone()), outcome);
+        match &outcome {
             Outcome::Refused(_) | Outcome::Rejected(_) => {
                 match self.told_or_queued(run, outcome.telling(false), trail.synchronized).await {
-                    Ok(()) => verdict(outcome, false),
-                    Err(error) => self.waiting(terms, verdict(untold(&outcome, &error), false)).await,
+                    Ok(()) => verdict(outcome),
+                    Err(error) => self.waiting(terms, verdict(untold(&outcome, &error))).await,
                 }
             }
             Outcome::Deferred(_) if terms.redelivery.is_last(most, now) => {
-                match self.told(&run.id, outcome.telling(true), trail.synchronized).await {
-                    Ok(_) => verdict(outcome, true),
-                    Err(_) => verdict(outcome, false),
+                // What Glint did not show may be running: whoever looks next, be it at the dead letter, must see it first.
+                if trail.seen || terms.redelivery == Redelivery::Never {
+                    self.given_up(run, terms, outcome, trail).await
+                } else {
+                    verdict(outcome)
                 }
             }
             Outcome::Deferred(_) => {
                 if trail.seen && trail.label.as_deref() != Some(words::WAITING_TO_RETRY) {
                     self.told_if_possible(&run.id, outcome.telling(false)).await;
                 }
-                self.waiting(terms, verdict(outcome, false)).await
+                self.waiting(terms, verdict(outcome)).await
             }
-            Outcome::Unconfirmed(_) if doubt_ends => {
-                match self.told(&run.id, outcome.telling(true), trail.synchronized).await {
-                    Ok(_) => verdict(outcome, true),
-                    Err(_) => verdict(outcome, false),
-                }
-            }
-            Outcome::Unconfirmed(_) => {
+            Outcome::Unconfirmed(doubt) => {
+                let ends = terms.redelivery.ends_doubt(most, now, doubt.settled);
                 // Writing the label again would make the claim look younger than it is.
-                if trail.label.as_deref() != Some(words::WAITING_TO_CONFIRM) {
-                    self.told_if_possible(&run.id, outcome.telling(false)).await;
+                if !ends && trail.label.as_deref() == Some(words::WAITING_TO_CONFIRM) {
+                    return verdict(outcome);
                 }
-                verdict(outcome, false)
+                // While the answer was awaited, a hook may have linked or ended the run: then nothing is in doubt.
+                match self.run(&run.id).await {
+                    Ok(now) if now.status == Status::Ended || now.is_linked() => verdict(Outcome::Duplicate),
+                    Err(_) if terms.redelivery != Redelivery::Never => verdict(outcome),
+                    _ if ends => self.given_up(run, terms, outcome, trail).await,
+                    _ => {
+                        self.told_if_possible(&run.id, outcome.telling(false)).await;
+                        verdict(outcome)
+                    }
+                }
             }
-            done => verdict(done, false),
+            _ => verdict(outcome),
         }
     }
 
-    /// Whether a hook has linked or ended the run while the answer to its trigger was awaited: then nothing is in doubt.
-    async fn has_been_heard_of(&self, id: &RunId) -> bool {
-        self.run(id).await.is_ok_and(|run| run.status == Status::Ended || run.is_linked())
+    /// Ends the run with the reason, since there is no further try. If Glint cannot be told, there has to be one.
+    async fn given_up(&self, run: &Run, terms: &Terms, outcome: Outcome, trail: &Trail) -> Verdict {
+        let gave_up = match self.told(&run.id, outcome.telling(true), run.synchronized || trail.synchronized).await {
+            Ok(_) => true,
+            // Glint will say the same again, and a topic would bring the record again until it forgets it.
+            Err(GlintError::Refused { .. }) => matches!(terms.redelivery, Redelivery::WhileYoung { .. }),
+            Err(_) => false,
+        };
+        Verdict { run_id: Some(run.id.clone()), outcome, gave_up }
     }
 
     /// Tells Glint, the log line first: an ended run accepts no more. Fails where the update is not taken.

@@ -98,7 +98,8 @@ impl Journey {
             }
         };
         let started = Instant::now();
-        match self.follow(&progress, true).await {
+        // Not for the last time: the next sweep tries what Glint could not take now.
+        match self.follow(&progress, false).await {
             verdict @ Verdict { outcome: Outcome::Finished(_), .. } => {
                 self.noted(verdict, started, &Subject::message(&None));
                 Look::Ended

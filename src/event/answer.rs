@@ -7,6 +7,7 @@ use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::json;
 use crate::outcome::{Outcome, Reply, Verdict};
 
 /// Who called, by how it is answered.
@@ -47,7 +48,7 @@ fn queue_answer(verdicts: &[(Option<String>, Verdict)]) -> Result<Box<RawValue>,
         failure.item_identifier.clone_from(id);
         response.batch_item_failures.push(failure);
     }
-    Ok(json(&response))
+    Ok(json::raw(&response))
 }
 
 /// A topic brings the whole batch again. What nobody will ever be able to read or believe must not block its partition.
@@ -57,7 +58,7 @@ fn topic_answer(verdicts: &[(Option<String>, Verdict)]) -> Result<Box<RawValue>,
     if again > 0 {
         return Err(MustComeAgain(format!("{again} of {} records must come again", verdicts.len())));
     }
-    Ok(json(&serde_json::json!({})))
+    Ok(json::raw(&serde_json::json!({})))
 }
 
 fn notice_answer(verdicts: &[(Option<String>, Verdict)]) -> Result<Box<RawValue>, MustComeAgain> {
@@ -67,7 +68,7 @@ fn notice_answer(verdicts: &[(Option<String>, Verdict)]) -> Result<Box<RawValue>
         return Err(MustComeAgain(run + &reason));
     }
     let mut bodies: Vec<_> = verdicts.iter().map(|(_, verdict)| verdict.body()).collect();
-    Ok(if bodies.len() == 1 { json(&bodies.remove(0)) } else { json(&bodies) })
+    Ok(if bodies.len() == 1 { json::raw(&bodies.remove(0)) } else { json::raw(&bodies) })
 }
 
 /// The answer for the one delivery that a request holds.
@@ -93,9 +94,5 @@ pub(super) fn response(reply: &Reply) -> Box<RawValue> {
             response.headers.insert(name, value);
         }
     }
-    json(&response)
-}
-
-fn json(value: &impl serde::Serialize) -> Box<RawValue> {
-    serde_json::value::to_raw_value(value).unwrap_or_else(|_| RawValue::NULL.to_owned())
+    json::raw(&response)
 }

@@ -98,7 +98,8 @@ fn record(record: &Object) -> Delivery {
         id: None,
         door: Door::Topic,
         aim: Aim::default(),
-        redelivery: written_at.map_or(Redelivery::Perhaps, |written_at| Redelivery::WhileYoung { written_at }),
+        // One without a time could come for ever.
+        redelivery: Redelivery::WhileYoung { written_at: written_at.unwrap_or_default() },
         sent_at: written_at,
         receipt: None,
     };

@@ -1,6 +1,5 @@
 //! What GitLab's answer to a trigger means.
 
-use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::Value;
@@ -15,7 +14,7 @@ const THROTTLED: &str = "Too many pipelines created in the last minute";
 
 /// Sorts `answer` into what a caller can do about it. Its words are shown to people, without `secrets`.
 pub fn decode(answer: &Answer, secrets: &[&SecretString]) -> Result<Pipeline, TriggerError> {
-    let words = || {
+    let shown = || {
         let words = redact::shown(&words(&answer.body), secrets);
         if words.is_empty() {
             format!("status {}", answer.status)
@@ -28,22 +27,16 @@ pub fn decode(answer: &Answer, secrets: &[&SecretString]) -> Result<Pipeline, Tr
             let unreadable = || TriggerError::Unknown("GitLab's 201 cannot be read".to_owned());
             return created(&answer.body, secrets).ok_or_else(unreadable);
         }
-        401 | 404 => TriggerError::TokenRefused(words()),
-        400 if said(&answer.body).contains(THROTTLED) => TriggerError::Throttled(None),
-        400 | 403 | 405 | 413 | 422 => TriggerError::Rejected(words()),
+        401 | 404 => TriggerError::TokenRefused(shown()),
+        400 if words(&answer.body).contains(THROTTLED) => TriggerError::Throttled(None),
+        400 | 403 | 405 | 413 | 422 => TriggerError::Rejected(shown()),
         300..=399 => TriggerError::Rejected(format!(
             "GitLab answered with a redirect (status {}), which is not followed; check `GITLAB_URL`",
             answer.status
         )),
-        429 => TriggerError::Throttled(crate::retry::asked_wait(429, &answer.headers, date(answer))),
-        _ => TriggerError::Unknown(words()),
+        429 => TriggerError::Throttled(answer.asked_wait()),
+        _ => TriggerError::Unknown(shown()),
     })
-}
-
-/// The server's own clock, against which a date in `Retry-After` is to be read.
-fn date(answer: &Answer) -> DateTime<Utc> {
-    let text = answer.headers.get(reqwest::header::DATE).and_then(|date| date.to_str().ok());
-    text.and_then(|text| DateTime::parse_from_rfc2822(text).ok()).map(|date| date.to_utc()).unwrap_or_default()
 }
 
 fn created(body: &[u8], secrets: &[&SecretString]) -> Option<Pipeline> {
@@ -60,10 +53,6 @@ fn created(body: &[u8], secrets: &[&SecretString]) -> Option<Pipeline> {
         project_id,
         url: redact::masked(&web_url, secrets),
     })
-}
-
-fn said(body: &[u8]) -> String {
-    words(body)
 }
 
 /// GitLab's `message` or `error`, which may be a string, a list, or an object of lists; a body that is no JSON says nothing to a user.

@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::GitLab;
 use crate::http::NoAnswer;
+use crate::percent::percent;
 use crate::pipeline::{FailedJob, Phase, Pipeline, Progress, Project, Ref};
 use crate::retry::{Retry, retry};
 use tokio::time::Instant;
@@ -45,8 +46,7 @@ impl Retry for LookupError {
 #[derive(Deserialize)]
 pub struct Variable {
     pub key: String,
-    #[serde(default)]
-    pub value: String,
+    pub value: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -175,17 +175,4 @@ impl GitLab {
 fn project_of(web_url: &str) -> &str {
     let path = web_url.splitn(4, '/').nth(3).unwrap_or_default();
     path.split("/-/").next().unwrap_or_default()
-}
-
-/// A query's value, everything but unreserved characters encoded.
-fn percent(text: &str) -> String {
-    text.bytes()
-        .map(|byte| {
-            if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-                char::from(byte).to_string()
-            } else {
-                format!("%{byte:02X}")
-            }
-        })
-        .collect()
 }

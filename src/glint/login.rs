@@ -51,6 +51,7 @@ struct State {
 
 struct Session {
     bearer: Bearer,
+    client_id: String,
     expires_at: SystemTime,
 }
 
@@ -60,14 +61,18 @@ impl Glint {
     /// A rotated client secret ends no login: Glint says so itself, when it does.
     pub async fn bearer(&self, credentials: &Credentials, now: SystemTime, by: Instant) -> Result<Bearer, GlintError> {
         let mut state = self.login.current.lock().await;
-        if let Some(session) = state.session.as_ref().filter(|session| now < session.expires_at) {
+        if let Some(session) = state
+            .session
+            .as_ref()
+            .filter(|session| session.client_id == credentials.client_id && now < session.expires_at)
+        {
             return Ok(session.bearer.clone());
         }
         let (token, lifetime) = retry(by, || self.log_in(credentials)).await?;
         state.serial += 1;
         let bearer = Bearer { token, client_secret: credentials.client_secret.clone(), serial: state.serial };
         let expires_at = now + (lifetime - lifetime / MARGIN);
-        state.session = Some(Session { bearer: bearer.clone(), expires_at });
+        state.session = Some(Session { bearer: bearer.clone(), client_id: credentials.client_id.clone(), expires_at });
         Ok(bearer)
     }
 

@@ -32,7 +32,7 @@ const RUN_ID_PATHS: [&[&str]; 9] = [
 ];
 
 /// Members of a message whose inputs a template spread at its root, that are no inputs themselves.
-const NOT_INPUTS: [&str; 6] = ["port_context", "glint_context", "headers", "run", "runId", "run_id"];
+const NOT_INPUTS: [&str; 7] = ["port_context", "glint_context", "glint", "headers", "run", "runId", "run_id"];
 
 impl<'a> Shapes<'a> {
     /// The run id, and whether it lay where only templates put it.

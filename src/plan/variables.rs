@@ -93,12 +93,18 @@ impl Values {
         }
     }
 
-    /// The values of those named in `secrets`. The shortest are left out: they would be found in every other word.
+    /// The values of those named in `secrets`, as GitLab may quote them. The shortest are left out: they would be found in
+    /// every other word.
     pub fn secrets(&self, secrets: &[String]) -> Vec<SecretString> {
         const SHORTEST: usize = 4;
         let named = self.pairs().iter().filter(|(name, _)| secrets.contains(name));
-        let values = named.map(|(_, text)| text.trim_matches('"')).filter(|text| text.len() >= SHORTEST);
-        values.map(SecretString::from).collect()
+        let plain = named.map(|(_, text)| match self {
+            Self::Variables(_) => text.to_string(),
+            Self::Inputs(_) => serde_json::from_str(text).unwrap_or_else(|_| text.to_string()),
+        });
+        // Doubled dollars are single ones again where GitLab expands them.
+        let spellings = plain.flat_map(|text| [text.replace("$$", "$"), text]);
+        spellings.filter(|text| text.len() >= SHORTEST).map(SecretString::from).collect()
     }
 
     fn pairs(&self) -> &[(String, Zeroizing<String>)] {

@@ -71,8 +71,9 @@ proptest! {
         for (name, value) in variables {
             prop_assert!((1..=255).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'));
             let upper = name.to_ascii_uppercase();
-            let dangerous = ["CI_", "GIT_", "LD_", "AWS_", "KUBE", "TRIGGER_", "HTTP_PROXY", "HTTPS_PROXY"];
-            prop_assert!(!dangerous.iter().any(|family| upper.starts_with(family)), "{}", name);
+            let dangerous = ["CI_", "GIT_", "LD_", "AWS_", "KUBE", "TRIGGER_"];
+            let proxies = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"];
+            prop_assert!(!dangerous.iter().any(|family| upper.starts_with(family)) && !proxies.contains(&upper.as_str()), "{}", name);
             let text = value.as_str().unwrap();
             prop_assert!(!text.contains('\0') && text.len() <= 120 * 1024);
             if let Some(expected) = sent.get(name).and_then(spelled) {
