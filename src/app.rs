@@ -101,7 +101,7 @@ impl App {
     /// Reads the secrets and logs in ahead of the first invocation, as far as that works: what fails here is met again, and told, there.
     pub async fn warm_up(self: &Arc<Self>) {
         const AT_MOST: Duration = Duration::from_secs(8);
-        let journey = Journey::new(self, Instant::now() + AT_MOST);
+        let journey = Journey::new(self, (self.clock)(), Instant::now() + AT_MOST);
         let (login, tokens) = tokio::join!(journey.log_in(), self.secrets.projects(journey.when()));
         drop((login, tokens));
     }
@@ -115,7 +115,7 @@ impl App {
         let now = (self.clock)();
         self.http.thaw(now);
         let left = invocation.left(now);
-        let journey = Journey::new(self, Instant::now() + left);
+        let journey = Journey::new(self, now, Instant::now() + left);
         let answer = match event::recognise(payload, &self.doors) {
             Err(error) => {
                 tracing::error!("{error}");

@@ -27,8 +27,8 @@ pub struct Journey {
 }
 
 impl Journey {
-    pub fn new(app: &Arc<App>, deadline: Instant) -> Self {
-        Self { app: Arc::clone(app), metrics: Arc::default(), deadline, began: (app.clock)() }
+    pub fn new(app: &Arc<App>, began: SystemTime, deadline: Instant) -> Self {
+        Self { app: Arc::clone(app), metrics: Arc::default(), deadline, began }
     }
 
     pub fn now(&self) -> SystemTime {
