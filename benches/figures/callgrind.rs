@@ -49,6 +49,7 @@ async fn function(programs: &Programs, authority: &Authority, runs: usize) -> Ou
 async fn bare(programs: &Programs, authority: &Authority, runs: usize) -> Outcome<u64> {
     let mut stage = Stage::new(authority)?;
     let function = stage.function(programs).await?;
+    stage.send(1).await?;
     let (command, counted) = valgrind("bare");
     let mut bare = Replay::start(&mut stage, Some(command)).await?;
     function.end().await?;

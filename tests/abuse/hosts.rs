@@ -1,9 +1,9 @@
 //! Redirects, and other ways to lead a token to another host.
 
-use std::time::Duration;
+use std::io::ErrorKind;
+use std::net::TcpListener;
 
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 
 use crate::court::{TRIGGER_PATH, method};
 use crate::sandbox::{Call, Fault, Upstream};
@@ -13,8 +13,10 @@ use crate::support::{Function, PROJECT, TOKEN, World, furnish, message};
 struct Trap(TcpListener);
 
 impl Trap {
-    async fn set() -> Self {
-        Self(TcpListener::bind("127.0.0.1:0").await.unwrap())
+    fn set() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        Self(listener)
     }
 
     fn url(&self) -> String {
@@ -22,13 +24,13 @@ impl Trap {
     }
 
     /// Whether somebody has connected; a connection waits in the backlog from its first packet on.
-    async fn is_untouched(self) -> bool {
-        tokio::time::timeout(Duration::from_millis(1), self.0.accept()).await.is_err()
+    fn is_untouched(&self) -> bool {
+        self.0.accept().is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
     }
 }
 
 async fn led_astray(call: Call, status: u16) -> (World, Trap, Vec<usize>) {
-    let (world, trap) = (World::new().await, Trap::set().await);
+    let (world, trap) = (World::new().await, Trap::set());
     world.sandbox.glint.run("r_1");
     world.sandbox.fail(call).every().with(Fault::Redirect { status, location: trap.url() });
     let again = world.queue(&[&message("r_1").to_string()]).await;
@@ -43,7 +45,7 @@ async fn no_redirect_of_gitlab_is_followed() {
         let summary = world.run("r_1").summary.unwrap();
         assert!(summary.contains("redirect") && summary.contains("check `GITLAB_URL`"), "{status}: {summary}");
         assert_eq!(world.sandbox.journal.count(Call::Trigger), 1, "{status}");
-        assert!(trap.is_untouched().await, "{status}");
+        assert!(trap.is_untouched(), "{status}");
     }
 }
 
@@ -57,7 +59,7 @@ async fn no_redirect_of_glint_or_secrets_manager_is_followed() {
             let is_started = call == Call::PostLog;
             assert_eq!(again.is_empty(), is_started, "{call:?} {status}");
             assert_eq!(world.sandbox.gitlab.pipelines().len(), usize::from(is_started), "{call:?} {status}");
-            assert!(trap.is_untouched().await, "{call:?} {status}");
+            assert!(trap.is_untouched(), "{call:?} {status}");
         }
     }
 }
@@ -84,7 +86,7 @@ fn messages_with_hosts(url: &str) -> Vec<(&'static str, Value)> {
 
 #[tokio::test]
 async fn no_message_names_the_host() {
-    let trap = Trap::set().await;
+    let trap = Trap::set();
     for (name, message) in messages_with_hosts(&trap.url()) {
         let world = World::new().await;
         world.sandbox.glint.run("r_1");
@@ -97,7 +99,7 @@ async fn no_message_names_the_host() {
             (TRIGGER_PATH, Some(host.as_str()))
         );
     }
-    assert!(trap.is_untouched().await);
+    assert!(trap.is_untouched());
 }
 
 #[tokio::test]

@@ -41,13 +41,13 @@ async fn what_is_past_gitlabs_limits_is_refused() {
             );
         }),
         Case::new("900 KB in one value", "more than the 122880", |message| {
-            with_inputs(message, json!({ "note": "x".repeat(900_000) }))
+            with_inputs(message, json!({ "note": "x".repeat(900_000) }));
         }),
         Case::new("900 KB of a project's name", "`projectName`", |message| {
-            method(message)["projectName"] = json!("b!".repeat(450_000))
+            method(message)["projectName"] = json!("b!".repeat(450_000));
         }),
         Case::new("900 KB of a ref", "user input `ref`", |message| {
-            with_inputs(message, json!({ "ref": "b".repeat(900_000) }))
+            with_inputs(message, json!({ "ref": "b".repeat(900_000) }));
         }),
     ];
     assert_eq!(Court::open(&[]).await.refuses(cases).await, 9);

@@ -61,7 +61,7 @@ async fn as_pipeline_inputs_the_same_limits_hold() {
     let cases = vec![
         Case::new("a NUL", "`note` holds a NUL", |message| with_inputs(message, json!({ "note": ["a\0"] }))),
         Case::new("a NUL as a member's name", "holds a NUL", |message| {
-            with_inputs(message, json!({ "note": { "\0": 1 } }))
+            with_inputs(message, json!({ "note": { "\0": 1 } }));
         }),
         Case::new("120 KiB and more", TOO_LONG, |message| with_inputs(message, json!({ "note": "x".repeat(122_880) }))),
         Case::new("31 levels without a payload", "nested deeper than the 32 levels", |message| {
@@ -71,10 +71,6 @@ async fn as_pipeline_inputs_the_same_limits_hold() {
         }),
         Case::inputs("half a surrogate pair", "cannot be read", r#"{"note":"\ud800"}"#),
     ];
-    // The honest neighbours' inputs would have to be declared: they send none.
-    let world = World::with(&[("USER_INPUTS_AS", "inputs")]).await;
-    world.sandbox.gitlab.project(PROJECT).inputs(["service", "environment"]);
-    drop(world);
     let court = Court::open(&[("USER_INPUTS_AS", "inputs")]).await;
     court.sandbox.gitlab.project(PROJECT).inputs(["service", "environment"]);
     assert_eq!(court.refuses(cases).await, 5);

@@ -1,4 +1,4 @@
-//! Whatever GitLab answers, the run ends in one of the ways that the status allows, and is told in few words.
+//! Whatever GitLab answers, the run ends in one of the ways that the status allows, is told in few words, and waits within bounds.
 
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -75,6 +75,54 @@ fn no_answer_of_gitlab_is_too_strange() {
             status,
             told
         );
+        Ok(())
+    });
+    result.unwrap();
+}
+
+/// What may stand in `Retry-After`: numbers, dates, and what looks like them.
+fn retry_after() -> impl Strategy<Value = String> {
+    let date = |at: i32| chrono::DateTime::from_timestamp(at.into(), 0).unwrap().to_rfc2822();
+    prop_oneof![
+        any::<i64>().prop_map(|number| number.to_string()),
+        (0..100_000_i64).prop_map(|number| number.to_string()),
+        "[0-9+.-]{0,25}",
+        any::<i32>().prop_map(date),
+        "[ -~]{0,20}",
+    ]
+}
+
+/// For how many seconds the queue is asked to hide a run that GitLab throttles so.
+async fn hidden(world: &World, number: usize, retry_after: &str) -> i64 {
+    let run = format!("r_{number}");
+    world.sandbox.glint.run(&run);
+    world.sandbox.fail(Call::Trigger).with(Fault::throttled(retry_after));
+    assert_eq!(world.queue(&[&message(&run).to_string()]).await, [0]);
+    let hidden = world.sandbox.journal.of(Call::ChangeVisibility)[0].json()["VisibilityTimeout"].as_i64();
+    world.sandbox.journal.clear();
+    world.sandbox.glint.run(&run).forget();
+    hidden.unwrap()
+}
+
+#[test]
+fn no_wait_is_nothing_or_longer_than_an_hour() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let world = runtime.block_on(async {
+        let sandbox = crate::sandbox::Sandbox::start().await;
+        crate::support::furnish(&sandbox);
+        let queue = sandbox.queue.url();
+        let arn = sandbox.queue.arn();
+        assert!(arn.ends_with(":runs.fifo"), "{arn}");
+        World::of(sandbox, &[("RUNS_QUEUE_URL", &queue)])
+    });
+    let number = std::cell::Cell::new(0);
+    let result = TestRunner::new(config()).run(&retry_after(), |text| {
+        number.set(number.get() + 1);
+        let seconds = runtime.block_on(hidden(&world, number.get(), &text));
+        prop_assert!((1..=3600).contains(&seconds), "{:?}: {}", text, seconds);
+        if let Ok(asked @ 1..=3600) = text.trim().parse::<i64>() {
+            prop_assert_eq!(seconds, asked, "{:?}", text);
+        }
         Ok(())
     });
     result.unwrap();

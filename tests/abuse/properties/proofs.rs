@@ -28,8 +28,6 @@ proptest! {
     fn no_made_up_signature_is_believed(body in json(), timestamp in prop_oneof![hostile_text(), any::<i64>().prop_map(|n| n.to_string())], signature in prop_oneof![hostile_text(), "(v1,[A-Za-z0-9+/=]{0,48}[ ,]?){0,3}"]) {
         prop_assert!(!proven(&body, &timestamp, &signature, 1_700_000_000));
         let headers = serde_json::json!({ "X-Port-Signature": signature, "X-Port-Timestamp": timestamp });
-        let text = crate::support::signing::signed_inside("{}", SECRET, "1").replace("\"headers\"", &format!("\"h\":{headers},\"x\""));
-        drop(Unproven::signed_inside(text).prove(&[SecretString::from(SECRET)], None));
         let inside = Unproven::signed_inside(format!("{{\"a\":{body},\"headers\":{headers}}}"));
         prop_assert!(inside.prove(&[SecretString::from(SECRET)], None).is_err());
     }
