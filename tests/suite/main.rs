@@ -7,5 +7,6 @@ mod support;
 
 mod documents;
 mod house_rules;
+mod metrics_tell_all;
 mod runs_become_pipelines;
 mod sandbox_keeps_its_word;
