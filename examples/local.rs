@@ -3,7 +3,7 @@
 //!     cargo run --example local [-- events/FILE.json]
 //!
 //! GitLab, Glint and Secrets Manager are the sandbox of `tests/sandbox`, over real HTTP on loopback. The event is taken as it is, but for
-//! signatures of webhooks, which have to be young and are made afresh.
+//! signatures of webhooks, which have to be young and are made afresh. Every project that it names has a token, and every run is there.
 
 #[path = "../tests/sandbox/mod.rs"]
 mod sandbox;
@@ -13,11 +13,13 @@ mod stage;
 mod story;
 
 use std::error::Error;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use glint_gitlab_trigger::app::{App, Clock, Failure, Invocation};
-use glint_gitlab_trigger::config::Config;
+use glint_gitlab_trigger::config::{Config, LogFormat};
+use glint_gitlab_trigger::telemetry;
 use sandbox::Sandbox;
 use serde_json::value::RawValue;
 
@@ -27,18 +29,28 @@ const FORGOTTEN: &str = include_str!("../events/direct.json");
 const TIME: Duration = Duration::from_secs(45);
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> ExitCode {
+    match play().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn play() -> Result<(), Box<dyn Error>> {
     let path = std::env::args().nth(1).unwrap_or_else(|| "events/sqs.json".to_owned());
     let text = std::fs::read_to_string(&path).map_err(|error| {
         format!("the event `{path}` cannot be read: {error}\n  hint: run this where `Cargo.toml` is, and name a file of `events/`")
     })?;
     let sandbox = Sandbox::start().await;
-    let event = stage::set(&sandbox, &text)?;
+    let event = stage::set(&sandbox, &text).map_err(|error| format!("the event `{path}` is not JSON: {error}"))?;
     let environment = stage::environment(&sandbox);
     let config = Config::read(|name| environment.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone()))?;
     let clock: Clock = Arc::new(SystemTime::now);
     let app = App::new(config, clock)?;
-    if event.contains("\"sweep\"") {
+    if stage::is_sweep(&event) {
         // There must be something to sweep: a run whose pipeline ended, and whose hook never came.
         stage::set(&sandbox, FORGOTTEN)?;
         handle(&app, FORGOTTEN).await?;
@@ -46,6 +58,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         sandbox.journal.clear();
     }
     story::opens(&path, &sandbox);
+    telemetry::init(None, LogFormat::Text);
     let answer = handle(&app, &event).await;
     story::tells(&sandbox, answer);
     Ok(())

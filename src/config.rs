@@ -190,6 +190,20 @@ mod tests {
     }
 
     #[test]
+    fn every_variable_that_is_read_is_listed() {
+        let asked = std::cell::RefCell::new(Vec::new());
+        let config = Config::read(|name| {
+            asked.borrow_mut().push(name.to_owned());
+            None
+        });
+        assert!(config.is_ok());
+        for name in asked.into_inner() {
+            let is_standard = name.starts_with("AWS_") || name == "SSL_CERT_FILE";
+            assert!(is_standard || VARIABLES.contains(&name.as_str()), "`{name}` is read, and missing in `VARIABLES`");
+        }
+    }
+
+    #[test]
     fn a_base_url_may_have_a_slash_and_a_sub_path() {
         for (given, kept) in [
             ("https://git.example.com/", "https://git.example.com"),

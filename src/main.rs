@@ -9,6 +9,7 @@ use glint_gitlab_trigger::config::Config;
 use glint_gitlab_trigger::telemetry;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde_json::value::RawValue;
+use tokio::sync::SetOnce;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -18,27 +19,40 @@ async fn main() -> ExitCode {
         Err(faults) => return refuse_to_start(&faults),
     };
     telemetry::init(config.log_level.as_deref(), config.log_format);
-    let clock: Clock = Arc::new(SystemTime::now);
-    let app = match App::new(config, clock) {
-        Ok(app) => app,
-        Err(fault) => return refuse_to_start(&fault),
-    };
-    let warm_up = Arc::clone(&app);
-    tokio::spawn(async move { warm_up.warm_up().await });
+    let app = Arc::new(SetOnce::new());
+    let building = tokio::spawn(build(config, Arc::clone(&app)));
     let handler = service_fn(|event: LambdaEvent<Box<RawValue>>| {
         let app = Arc::clone(&app);
         async move {
             let invocation = Invocation { deadline: event.context.deadline() };
-            Box::pin(app.handle(&event.payload, invocation)).await.map_err(diagnostic)
+            Box::pin(app.wait().await.handle(&event.payload, invocation)).await.map_err(diagnostic)
         }
     });
-    match lambda_runtime::run(handler).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("the runtime ended: {error}");
-            ExitCode::FAILURE
-        }
+    tokio::select! {
+        ended = lambda_runtime::run(handler) => match ended {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                tracing::error!("the runtime ended: {error}");
+                ExitCode::FAILURE
+            }
+        },
+        Ok(Err(fault)) = building => refuse_to_start(&fault),
     }
+}
+
+/// Builds the function and warms it up while the runtime waits for the first event.
+async fn build(config: Config, built: Arc<SetOnce<Arc<App>>>) -> Result<(), String> {
+    /// The event loop turns so often until the request for the first event is out: nothing here should hold it up.
+    const TURNS: usize = 8;
+    for _ in 0..TURNS {
+        tokio::task::yield_now().await;
+    }
+    let clock: Clock = Arc::new(SystemTime::now);
+    let app = App::new(config, clock)?;
+    // Nobody else sets it.
+    drop(built.set(Arc::clone(&app)));
+    app.warm_up().await;
+    Ok(())
 }
 
 /// Ends the cold start: Lambda shows the message and the exit.

@@ -160,6 +160,7 @@ impl Outcome {
             Self::Unconfirmed(doubt) => {
                 Some((doubt.why.clone(), Some("look at the project's pipelines before running it again")))
             }
+            Self::Unreadable { why, too_large: true } => Some((why.to_string(), Some("let the action send less"))),
             Self::Unreadable { why, .. } => {
                 Some((why.to_string(), Some("send the message as Glint does, with `context.runId`")))
             }

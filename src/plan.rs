@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use serde_json::value::RawValue;
 
 use crate::pipeline::{Project, Ref};
-use crate::run::{Aim, Inputs, Request, Run};
+use crate::run::{Aim, Backend, Inputs, Request, Run};
 use variables::Values;
 
 /// GitLab.com's limit for the file variable `TRIGGER_PAYLOAD`, which holds the trigger's body.
@@ -75,7 +75,7 @@ pub fn plan(run: &Run, aim: &Aim, policy: &Policy, client_secret: &SecretString)
     let request = run.request.as_ref().map_err(|fault| {
         Refusal::new(format!("the message's `payload` cannot be read: {fault}"), "check the action's body template")
     })?;
-    let project = project(request, aim)?;
+    let project = project(run, request, aim)?;
     let git_ref = git_ref(request, aim)?;
     let inputs = if request.pipeline_variables.is_empty() { &request.inputs } else { &request.pipeline_variables };
     let values = if aim.omit_user_inputs.unwrap_or(request.omit_user_inputs) {
@@ -129,7 +129,7 @@ fn raw(text: String) -> Box<RawValue> {
 }
 
 /// What the message names goes before what its URL names: the URL is not signed.
-fn project(request: &Request, aim: &Aim) -> Result<Project, Refusal> {
+fn project(run: &Run, request: &Request, aim: &Aim) -> Result<Project, Refusal> {
     const HINT: &str =
         "set `groupName` and `projectName` of the action's `invocationMethod` to the project's path in GitLab";
     let (group, name) = (request.group.as_deref().unwrap_or(""), request.project.as_deref().unwrap_or(""));
@@ -144,6 +144,9 @@ fn project(request: &Request, aim: &Aim) -> Result<Project, Refusal> {
     }
     if let Some(project) = Project::by_id(name).filter(|_| group.is_empty()) {
         return Ok(project);
+    }
+    if run.backend == Backend::Webhook && group.is_empty() && name.is_empty() {
+        return Err(Refusal::new("the action's URL names no GitLab project", "end it in `/<group>/<project>`"));
     }
     Project::parse(group, name)
         .map_err(|fault| Refusal::new(format!("the action names no GitLab project: {fault}"), HINT))

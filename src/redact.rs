@@ -34,9 +34,17 @@ pub fn shown(words: &str, secrets: &[&SecretString]) -> String {
 pub fn masked(text: &str, secrets: &[&SecretString]) -> String {
     let spellings: Vec<Zeroizing<String>> =
         secrets.iter().flat_map(|secret| spellings(secret.expose_secret())).map(Zeroizing::new).collect();
+    let begins = beginnings(spellings.iter().map(|spelling| spelling.as_str()).chain(PREFIXES));
     let mut out = String::with_capacity(text.len());
     let (mut rest, mut before) = (text, None);
-    while let Some(first) = rest.chars().next() {
+    while !rest.is_empty() {
+        // Most of a text begins no secret, and is passed on in one piece.
+        let (clear, suspect) =
+            rest.split_at(rest.bytes().position(|byte| begins[usize::from(byte)]).unwrap_or(rest.len()));
+        out.push_str(clear);
+        before = clear.chars().next_back().or(before);
+        rest = suspect;
+        let Some(first) = rest.chars().next() else { break };
         // The longest of all: what is left of a secret after a shorter match would no longer be known for one.
         let known = spellings.iter().map(|spelling| shared(rest, spelling));
         let likely = PREFIXES.iter().map(|prefix| token(rest, prefix, before));
@@ -51,6 +59,15 @@ pub fn masked(text: &str, secrets: &[&SecretString]) -> String {
         rest = &rest[taken..];
     }
     out
+}
+
+/// The bytes that one of `words` begins with.
+fn beginnings<'a>(words: impl Iterator<Item = &'a str>) -> [bool; 256] {
+    let mut begins = [false; 256];
+    for byte in words.filter_map(|word| word.bytes().next()) {
+        begins[usize::from(byte)] = true;
+    }
+    begins
 }
 
 /// The forms in which an upstream may echo a secret.

@@ -13,7 +13,7 @@ mod cold;
 mod cost;
 mod economy;
 #[path = "../../src/http.rs"]
-#[allow(dead_code, reason = "the bare loop needs only to send")]
+#[allow(dead_code, unused_imports, reason = "the bare loop needs only to send")]
 mod http;
 mod process;
 mod replay;

@@ -1,11 +1,15 @@
 //! The bare loop: sends the requests of one run again and again through the function's own HTTP client, and does nothing else. It is a
-//! process of its own, as the function is, and is told on its standard input how many runs to send.
+//! process of its own, as the function is. Either it is told on its standard input how many runs to send, or it is a function too, and the
+//! runtime's two requests of each run are among what it sends.
 
+use std::error::Error;
 use std::io::{BufRead as _, Write as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use lambda_runtime::{LambdaEvent, service_fn};
 use reqwest::header::{HeaderName, HeaderValue};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{ChildStdin, ChildStdout, Command};
@@ -22,6 +26,9 @@ pub const SCRIPT: &str = "FIGURES_SCRIPT";
 const LIMIT: Duration = Duration::from_secs(30);
 const CAP: usize = 8 << 20;
 
+/// Set where the loop is a function.
+const IS_FUNCTION: &str = "FIGURES_IS_FUNCTION";
+
 /// The loop as the measuring side sees it.
 pub struct Replay {
     pub process: Process,
@@ -30,19 +37,9 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// Records one run of the function, and starts the loop with its requests, under `valgrind` or not.
+    /// Starts the loop with the requests of one run, under `valgrind` or not.
     pub async fn start(stage: &mut Stage, valgrind: Option<Command>) -> Outcome<Self> {
-        stage.sandbox.journal.clear();
-        stage.send(1).await?;
-        let exchanges = stage.sandbox.journal.exchanges();
-        let run = exchanges[0].path_and_query.split(['/', '?']).find(|part| part.starts_with("r_"));
-        // It was forgotten after it was sent.
-        stage.sandbox.glint.run(run.ok_or("the first request names no run")?);
-        let requests: Vec<Value> = exchanges.iter().map(|exchange| request(stage, exchange)).collect();
-        let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("requests.json");
-        std::fs::write(&file, Value::from(requests).to_string())?;
-        let mut variables = stage.sandbox.env();
-        variables.push((SCRIPT.to_owned(), file.display().to_string()));
+        let variables = recorded(stage).await?;
         let program = std::env::current_exe()?;
         let command = match valgrind {
             None => Command::new(program),
@@ -66,6 +63,30 @@ impl Replay {
     }
 }
 
+/// The loop as a function of its own, in the place of `function`, which has sent a run before.
+pub async fn in_place_of(function: Process, stage: &mut Stage) -> Outcome<Process> {
+    let mut variables = recorded(stage).await?;
+    variables.push((IS_FUNCTION.to_owned(), "true".to_owned()));
+    function.end().await?;
+    Process::start(&std::env::current_exe()?, &variables)
+}
+
+/// Records one run of the function that waits, and gives back the loop's environment.
+async fn recorded(stage: &mut Stage) -> Outcome<Vec<(String, String)>> {
+    stage.sandbox.journal.clear();
+    stage.send(1).await?;
+    let exchanges = stage.sandbox.journal.exchanges();
+    let run = exchanges[0].path_and_query.split(['/', '?']).find(|part| part.starts_with("r_"));
+    // It was forgotten after it was sent.
+    stage.sandbox.glint.run(run.ok_or("the first request names no run")?);
+    let requests: Vec<Value> = exchanges.iter().map(|exchange| request(stage, exchange)).collect();
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("requests.json");
+    std::fs::write(&file, Value::from(requests).to_string())?;
+    let mut variables = stage.sandbox.env();
+    variables.push((SCRIPT.to_owned(), file.display().to_string()));
+    Ok(variables)
+}
+
 fn request(stage: &Stage, exchange: &Exchange) -> Value {
     let base =
         if exchange.upstream == Upstream::GitLab { stage.sandbox.gitlab.url() } else { stage.sandbox.glint.url() };
@@ -83,27 +104,40 @@ fn request(stage: &Stage, exchange: &Exchange) -> Value {
 pub async fn play() -> Outcome {
     let script: Vec<Value> = serde_json::from_str(&std::fs::read_to_string(std::env::var(SCRIPT)?)?)?;
     let requests = script.iter().map(prepared).collect::<Outcome<Vec<reqwest::Request>>>()?;
-    let [first @ .., link, log] = requests.as_slice() else { return Err("too few requests".into()) };
     let http = Http::new(std::env::var("SSL_CERT_FILE").ok().as_deref())?;
-    let send = async |request: &reqwest::Request| {
-        let answer = http.send(request.try_clone().expect("bodies are bytes"), CAP, LIMIT).await?;
-        if answer.status < 300 { Ok(()) } else { Err(Box::<dyn std::error::Error>::from("an answer is no success")) }
-    };
+    if std::env::var_os(IS_FUNCTION).is_some() {
+        return lambda_runtime::run(service_fn(async |_: LambdaEvent<Box<RawValue>>| {
+            run(&http, &requests).await.map(|()| json!({ "batchItemFailures": [] }))
+        }))
+        .await
+        .map_err(|error| error.to_string().into());
+    }
     for line in std::io::stdin().lock().lines() {
         let runs: usize = line?.parse()?;
         let (start, cpu) = (Instant::now(), process::cpu("self")?);
         for _ in 0..runs {
-            for request in first {
-                send(request).await?;
-            }
-            let (linked, logged) = tokio::join!(send(link), send(log));
-            linked.and(logged)?;
+            run(&http, &requests).await.map_err(|error| error.to_string())?;
         }
         let (took, cpu) = (start.elapsed(), process::cpu("self")? - cpu);
         println!("{} {}", took.as_nanos(), cpu.as_nanos());
         std::io::stdout().flush()?;
     }
     Ok(())
+}
+
+/// One run: all requests in order, the last two side by side.
+async fn run(http: &Http, requests: &[reqwest::Request]) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let [first @ .., link, log] = requests else { return Err("too few requests".into()) };
+    for request in first {
+        send(http, request).await?;
+    }
+    let (linked, logged) = tokio::join!(send(http, link), send(http, log));
+    linked.and(logged)
+}
+
+async fn send(http: &Http, request: &reqwest::Request) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let answer = http.send(request.try_clone().ok_or("the body cannot be repeated")?, CAP, LIMIT).await?;
+    if answer.status < 300 { Ok(()) } else { Err("an answer is no success".into()) }
 }
 
 fn prepared(script: &Value) -> Outcome<reqwest::Request> {

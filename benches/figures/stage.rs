@@ -82,6 +82,16 @@ impl Stage {
         Ok(took)
     }
 
+    /// Sends an event to whatever is in the function's place, and does not look at what it does.
+    pub async fn invoke(&self) -> Outcome<Duration> {
+        let event = event(&[RUN.to_owned()])?;
+        let start = Instant::now();
+        match self.sandbox.runtime.invoke(event, Duration::from_secs(45)).await {
+            Reply::Response(_) => Ok(start.elapsed()),
+            reply => Err(format!("no response: {reply:?}").into()),
+        }
+    }
+
     /// Sends so many events of one run each.
     pub async fn send_each(&mut self, events: usize) -> Outcome<Vec<Duration>> {
         let mut all = Vec::with_capacity(events);

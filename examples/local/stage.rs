@@ -56,6 +56,13 @@ pub fn set(sandbox: &Sandbox, text: &str) -> Result<String, Box<dyn std::error::
     Ok(event)
 }
 
+/// Whether the event asks for a sweep.
+pub fn is_sweep(event: &str) -> bool {
+    let doors = Doors { dead_letter_queue_arn: None, most_message: plan::MOST_PAYLOAD };
+    let payload = serde_json::from_str::<&RawValue>(event);
+    payload.is_ok_and(|payload| matches!(event::recognise(payload, &doors), Ok(Event::Sweep)))
+}
+
 /// The environment that the function is started with.
 pub fn environment(sandbox: &Sandbox) -> Vec<(String, String)> {
     let mut variables = sandbox.env();

@@ -91,7 +91,9 @@ impl Journey {
                 "GitLab has no project `{}` for this token: {words}\nhint: check the action's project name, and that the trigger token belongs to it",
                 plan.project
             )),
-            TriggerError::Rejected(words) => Outcome::Rejected(words),
+            TriggerError::Rejected(words) => {
+                Outcome::Rejected(format!("`{}` on `{}`: {words}", plan.project, plan.git_ref.as_str()))
+            }
             TriggerError::Throttled(wait) => Outcome::Deferred(Deferral { why: error.to_string(), wait }),
             TriggerError::NotSent(_) => {
                 self.metrics.count(Metric::GitLabFaults);
