@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use glint_gitlab_trigger::app::{App, Clock, Failure, Invocation};
 use glint_gitlab_trigger::config::Config;
@@ -42,11 +42,9 @@ async fn main() -> ExitCode {
 
 /// Builds the function and warms it up while the runtime waits for the first event.
 async fn build(config: Config, built: Arc<SetOnce<Arc<App>>>) -> Result<(), String> {
-    /// The event loop turns so often until the request for the first event is out: nothing here should hold it up.
-    const TURNS: usize = 8;
-    for _ in 0..TURNS {
-        tokio::task::yield_now().await;
-    }
+    /// Until then the request for the first event is out: nothing here should hold it up.
+    const HEAD_START: Duration = Duration::from_millis(1);
+    tokio::time::sleep(HEAD_START).await;
     let clock: Clock = Arc::new(SystemTime::now);
     let app = App::new(config, clock)?;
     // Nobody else sets it.

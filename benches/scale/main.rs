@@ -68,7 +68,7 @@ fn row(name: &str, load: Load, settings: Settings, allowance: Allowance) {
 fn words(time: Time) -> String {
     match time {
         ..120_000 => format!("{:.1} s", time as f64 / SECOND as f64),
-        ..7_200_000 => format!("{:.0} min", time as f64 / MINUTE as f64),
+        120_000..7_200_000 => format!("{:.0} min", time as f64 / MINUTE as f64),
         _ => format!("{:.1} h", time as f64 / (60 * MINUTE) as f64),
     }
 }

@@ -46,7 +46,7 @@ fn act(sandbox: &Sandbox, request: &Request) -> Result<Option<Value>, String> {
                 sandbox.gitlab.rotate_token(&path, &need("token")?);
             }
             ["pipelines", id, "finish"] => {
-                finish(sandbox, pipeline(sandbox, id)?.id, &need("status")?, &given["jobs"])?
+                finish(sandbox, pipeline(sandbox, id)?.id, &need("status")?, &given["jobs"])?;
             }
             ["glint", "refuse"] => sandbox.glint.refuse_all(refusal(&given)?),
             ["glint", "expire"] => sandbox.glint.expire_tokens(),

@@ -59,7 +59,7 @@ impl Journey {
         }
         let mut tasks = Vec::new();
         while let Ok(Some(proven)) = timeout_at(self.cut_off(), proving.join_next_with_id()).await {
-            let id = proven.as_ref().map_or_else(|panicked| panicked.id(), |(id, _)| *id);
+            let id = proven.as_ref().map_or_else(tokio::task::JoinError::id, |(id, _)| *id);
             let Some((place, subject)) = place_of.remove(&id) else { continue };
             let verdict = match proven {
                 Ok((_, (Ok(task), terms))) => {
