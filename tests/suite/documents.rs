@@ -84,3 +84,38 @@ fn every_link_and_every_file_named_in_the_readme_is_there() {
         assert!(titles.map(slug).any(|title| title == anchor), "the README links `#{anchor}`, which is no heading");
     }
 }
+
+/// Commands of the README that CI cannot run, and why.
+const NEEDS: [(&str, &str); 3] = [
+    ("aws ", "an AWS account"),
+    ("sam deploy", "an AWS account"),
+    ("export $(jq", "a terminal of its own; `tests/real/topic_build.py` does the same in one"),
+];
+
+/// Where CI runs the others.
+const RUN_BY: [(&str, &str, &str); 6] = [
+    ("cargo run --example local", ".ci/run", "cargo run --quiet --example local"),
+    ("cargo test", ".ci/run", "cargo test"),
+    ("tests/real/run", ".ci/run", "tests/real/run"),
+    (".ci/run", ".github/workflows/ci.yml", ".ci/run"),
+    ("cargo run --example sandbox", "tests/real/run", "cargo build --quiet --example sandbox"),
+    ("cargo lambda invoke", "tests/real/topic_build.py", "\"invoke\""),
+];
+
+#[test]
+fn every_command_of_the_readme_is_run_by_ci_or_says_why_not() {
+    let readme = file("README.md");
+    let blocks = readme.split("```sh\n").skip(1).map(|block| block.split("```").next().unwrap());
+    let lines = blocks.flat_map(str::lines).map(str::trim).filter(|line| !line.is_empty());
+    for line in lines.filter(|line| !line.starts_with("--") && !line.starts_with('#')) {
+        let excused = NEEDS.iter().any(|(command, _)| line.starts_with(command));
+        let run = RUN_BY.iter().find(|(command, ..)| line.starts_with(command));
+        assert!(
+            excused || run.is_some(),
+            "nothing runs the README's `{line}`\n  hint: let CI run it, or say why it cannot"
+        );
+        if let Some((_, place, words)) = run {
+            assert!(file(place).contains(words), "`{place}` does not run the README's `{line}` any more");
+        }
+    }
+}
