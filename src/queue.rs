@@ -80,7 +80,7 @@ impl Queue {
                     .map_err(|error| fault(&error))?;
                 request = request.message_attributes(*name, value);
             }
-            request.send().await.map_err(|error| failure(&error))
+            Box::pin(request.send()).await.map_err(|error| failure(&error))
         })
         .await?;
         Ok(())
@@ -95,7 +95,7 @@ impl Queue {
             .queue_url(&self.url)
             .receipt_handle(receipt_handle)
             .visibility_timeout(seconds);
-        let sent = async { request.send().await.map_err(|error| failure(&error)) };
+        let sent = async { Box::pin(request.send()).await.map_err(|error| failure(&error)) };
         tokio::time::timeout_at(by, sent).await.unwrap_or_else(|_| Err(QueueError::out_of_time()))?;
         Ok(())
     }

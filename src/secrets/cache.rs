@@ -173,7 +173,8 @@ impl Cache {
         let request = self.client.get_secret_value().secret_id(&key.id);
         // Without a stage Secrets Manager gives the current version.
         let request = if key.stage == Stage::Previous { request.version_stage("AWSPREVIOUS") } else { request };
-        let output = request.send().await.map_err(|error| failure(&key.id, &error))?;
+        // The SDK's future is huge: in its own place it burdens nobody who holds ours.
+        let output = Box::pin(request.send()).await.map_err(|error| failure(&key.id, &error))?;
         let version = output.version_id.unwrap_or_default();
         match output.secret_string {
             Some(text) => Ok((SecretString::from(text), version)),
