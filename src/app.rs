@@ -101,7 +101,10 @@ impl App {
     /// Reads the secrets and logs in ahead of the first invocation, as far as that works: what fails here is met again, and told, there.
     pub async fn warm_up(self: &Arc<Self>) {
         const AT_MOST: Duration = Duration::from_secs(8);
-        let journey = Journey::new(self, (self.clock)(), Instant::now() + AT_MOST);
+        let now = (self.clock)();
+        // The first invocation may come long after: it must not trust the connections that are made here.
+        self.http.thaw(now);
+        let journey = Journey::new(self, now, Instant::now() + AT_MOST);
         let (login, tokens) = tokio::join!(journey.log_in(), self.secrets.projects(journey.when()));
         drop((login, tokens));
     }
