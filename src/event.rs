@@ -171,7 +171,9 @@ pub fn recognise(payload: &RawValue, settings: &Doors) -> Result<Event, NotRecog
     if is_order && root.is_true("sweep") {
         return Ok(Event::Sweep);
     }
-    if root.get("requestContext").is_some() && root.get("rawPath").is_some() {
+    // `httpMethod` is payload format 1.0's, which is answered with what to change.
+    let is_request = root.get("rawPath").is_some() || root.get("httpMethod").is_some();
+    if is_request && root.get("requestContext").is_some() {
         return Ok(web::deliveries(payload, &root, settings));
     }
     if let Some(records) = root.get("Records") {

@@ -30,6 +30,18 @@ async fn only_post_is_answered_and_that_is_said_before_anything_else() {
 }
 
 #[tokio::test]
+async fn an_older_payload_format_is_told_which_one_is_read() {
+    let world = World::new().await;
+    let older = json!({
+        "resource": "/", "path": "/", "httpMethod": "POST", "headers": { "content-type": "application/json" },
+        "requestContext": { "stage": "prod", "httpMethod": "POST" }, "body": message("r_1").to_string(), "isBase64Encoded": false
+    });
+    let answer = world.handle(&older).await.unwrap();
+    assert_eq!(answer["statusCode"], 400, "{answer}");
+    assert!(answer["body"].as_str().unwrap().contains("payload format 2.0"), "{answer}");
+}
+
+#[tokio::test]
 async fn the_size_comes_before_the_proof_and_the_proof_before_the_rest() {
     let world = World::new().await;
     let of = |length: usize| "x".repeat(length);
