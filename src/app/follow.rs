@@ -4,7 +4,7 @@ use super::journey::Journey;
 use super::session::Updated;
 use super::start::of_glint;
 use crate::glint::GlintError;
-use crate::outcome::{Outcome, Verdict};
+use crate::outcome::{Deferral, Outcome, Verdict};
 use crate::pipeline::{Phase, Pipeline, Progress, RunClaim};
 use crate::run::{RunId, Standing, Status, Update};
 use crate::{entity, signature};
@@ -43,7 +43,6 @@ impl Journey {
     /// The run id that a pipeline claims, if the proof in its payload holds for its project: made with the client secret that is current, or
     /// with the one before.
     async fn believed(&self, claim: &RunClaim, progress: &Progress) -> Result<Option<RunId>, Outcome> {
-        use crate::outcome::Deferral;
         let Some(id) = RunId::parse(&claim.run_id) else { return Ok(None) };
         let deferred = |error| Outcome::Deferred(Deferral::new(error));
         let (credentials, version) = self.credentials().await.map_err(deferred)?;
