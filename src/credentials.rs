@@ -1,4 +1,4 @@
-//! How the function identifies itself to Glint.
+//! How the function identifies itself to Glint, and how GitLab's hooks identify themselves to the function.
 
 use secrecy::SecretString;
 
@@ -7,4 +7,13 @@ use secrecy::SecretString;
 pub struct Credentials {
     pub client_id: String,
     pub client_secret: SecretString,
+}
+
+/// What a hook must prove, as far as it is set.
+#[derive(Clone, Debug)]
+pub struct HookKeys {
+    /// `whsec_` and the base64 of the key.
+    pub signing_token: Option<SecretString>,
+    /// The plain secret token.
+    pub token: Option<SecretString>,
 }

@@ -11,7 +11,6 @@ use serde_json::value::RawValue;
 
 pub use answer::{MustComeAgain, Source};
 pub use batch::{KIND, KIND_HOOK, KIND_REPORT};
-pub use web::MOST_HOOK;
 
 use crate::json::Object;
 use crate::run::Aim;

@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::Instant;
 
 use crate::config::Config;
-use crate::credentials::Credentials;
+use crate::credentials::{Credentials, HookKeys};
 use crate::json::Object;
 use crate::pipeline::Project;
 use cache::{Cache, Key, Stage};
@@ -35,13 +35,6 @@ pub struct Kept<T> {
 pub struct When {
     pub now: SystemTime,
     pub by: Instant,
-}
-
-/// The two parts of `GITLAB_HOOK_SECRET_ID`.
-#[derive(Debug)]
-pub struct HookSecret {
-    pub signing_token: Option<SecretString>,
-    pub token: Option<SecretString>,
 }
 
 impl Secrets {
@@ -80,16 +73,8 @@ impl Secrets {
         current: &Version,
         when: When,
     ) -> Result<Vec<SecretString>, SecretError> {
-        let Some(previous) = self.previous(&self.glint, when).await? else { return Ok(Vec::new()) };
-        let mut secrets: Vec<SecretString> =
-            credentials(&self.glint, &previous.value).map(|former| former.client_secret).into_iter().collect();
-        // What we hold as current is the previous one by now: it was rotated since, and a newer version is there to be read.
-        if previous.version == *current
-            && let Some(newer) = self.glint_after(current, when).await?
-        {
-            secrets.push(newer.value.client_secret);
-        }
-        Ok(secrets)
+        let rotated = self.rotated(&self.glint, current, when, credentials).await?;
+        Ok(rotated.into_iter().map(|credentials| credentials.client_secret).collect())
     }
 
     /// The project's trigger token; `None` where the secret names no such project.
@@ -130,23 +115,16 @@ impl Secrets {
     }
 
     /// What hooks must prove; `None` where hooks are not wanted.
-    pub async fn hook(&self, when: When) -> Result<Option<Kept<HookSecret>>, SecretError> {
+    pub async fn hook(&self, when: When) -> Result<Option<Kept<HookKeys>>, SecretError> {
         let Some(id) = &self.hook else { return Ok(None) };
         let kept = self.cache.get(&Key::current(id), when).await?;
-        Ok(Some(Kept { value: hook_secret(id, &kept.value)?, version: kept.version }))
+        Ok(Some(Kept { value: hook_keys(id, &kept.value)?, version: kept.version }))
     }
 
     /// What hooks had to prove before the last rotation, and what after it where the kept one proves to be the former.
-    pub async fn rotated_hooks(&self, current: &Version, when: When) -> Result<Vec<HookSecret>, SecretError> {
+    pub async fn rotated_hooks(&self, current: &Version, when: When) -> Result<Vec<HookKeys>, SecretError> {
         let Some(id) = &self.hook else { return Ok(Vec::new()) };
-        let Some(previous) = self.previous(id, when).await? else { return Ok(Vec::new()) };
-        let mut secrets: Vec<HookSecret> = hook_secret(id, &previous.value).into_iter().collect();
-        if previous.version == *current
-            && let Some(newer) = self.cache.get_after(&Key::current(id), current, when).await?
-        {
-            secrets.push(hook_secret(id, &newer.value)?);
-        }
-        Ok(secrets)
+        self.rotated(id, current, when, hook_keys).await
     }
 
     /// The token for looking pipelines up; `None` where none is set.
@@ -156,9 +134,23 @@ impl Secrets {
         Ok(Some(SecretString::from(kept.value.expose_secret().trim().to_owned())))
     }
 
-    /// Whether a token for looking pipelines up is set.
-    pub fn can_look_up(&self) -> bool {
-        self.read.is_some()
+    /// What `read` makes of the version before the last rotation, and of the one after it where `current` proves to be
+    /// the former: it was rotated since, and a newer version is there to be read.
+    async fn rotated<T>(
+        &self,
+        id: &str,
+        current: &Version,
+        when: When,
+        read: fn(&str, &SecretString) -> Result<T, SecretError>,
+    ) -> Result<Vec<T>, SecretError> {
+        let Some(previous) = self.previous(id, when).await? else { return Ok(Vec::new()) };
+        let mut values: Vec<T> = read(id, &previous.value).into_iter().collect();
+        if previous.version == *current
+            && let Some(newer) = self.cache.get_after(&Key::current(id), current, when).await?
+        {
+            values.push(read(id, &newer.value)?);
+        }
+        Ok(values)
     }
 
     /// The version before the last rotation. One that is missing or was never of use proves nothing, and is as good as none.
@@ -205,12 +197,12 @@ fn credentials(id: &str, text: &SecretString) -> Result<Credentials, SecretError
     Ok(Credentials { client_id, client_secret: SecretString::from(secret) })
 }
 
-fn hook_secret(id: &str, text: &SecretString) -> Result<HookSecret, SecretError> {
+fn hook_keys(id: &str, text: &SecretString) -> Result<HookKeys, SecretError> {
     let object = Object::parse(text.expose_secret()).map_err(|_| not_json(id))?;
     let part = |name: &str| {
         object.string(name).filter(|text| !text.is_empty()).map(|text| SecretString::from(text.into_owned()))
     };
-    Ok(HookSecret { signing_token: part("signingToken"), token: part("token") })
+    Ok(HookKeys { signing_token: part("signingToken"), token: part("token") })
 }
 
 fn not_json(id: &str) -> SecretError {

@@ -6,7 +6,7 @@ mod glint;
 mod hook;
 
 pub use glint::{Claim, Unproven};
-pub use hook::{HookKeys, HookProof};
+pub use hook::HookProof;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;

@@ -1,14 +1,15 @@
 //! Who may speak: each delivery is proven before a byte of it is read.
 
 use super::journey::Journey;
+use crate::credentials::HookKeys;
 use crate::event::{Content, Delivery, Door, Terms};
 use crate::hook::{self, Hook};
 use crate::message::{self, Message, Unreadable};
 use crate::outcome::{Deferral, Outcome};
 use crate::pipeline::Progress;
 use crate::run::{Run, RunId, Telling};
-use crate::secrets::{HookSecret, SecretError};
-use crate::signature::{Claim, Forged, HookKeys, HookProof, Unproven};
+use crate::secrets::SecretError;
+use crate::signature::{Claim, Forged, HookProof, Unproven};
 use crate::telemetry::Metric;
 
 /// What a proven delivery asks for.
@@ -120,11 +121,11 @@ impl Journey {
         };
         let kept = self.app.secrets.hook(self.when()).await.map_err(unread)?;
         let kept = kept.ok_or(Outcome::Unproven(Forged::NotWanted))?;
-        let holds = |secret| proof.holds(body, &keys(secret), self.utc());
+        let holds = |keys: HookKeys| proof.holds(body, &keys, self.utc());
         match holds(kept.value) {
             Err(Forged::Mismatch) => {
                 let others = self.app.secrets.rotated_hooks(&kept.version, self.when()).await.map_err(unread)?;
-                let believed = others.into_iter().any(|secret| holds(secret).is_ok());
+                let believed = others.into_iter().any(|keys| holds(keys).is_ok());
                 believed.then_some(()).ok_or(Outcome::Unproven(Forged::Mismatch))?;
             }
             other => other.map_err(Outcome::Unproven)?,
@@ -135,10 +136,6 @@ impl Journey {
             Err(why) => Err(unreadable(&why)),
         }
     }
-}
-
-fn keys(secret: HookSecret) -> HookKeys {
-    HookKeys { signing_token: secret.signing_token, token: secret.token }
 }
 
 fn unreadable(why: &str) -> Outcome {

@@ -16,7 +16,7 @@ use crate::signature::{Claim, HookProof, Unproven};
 /// Where GitLab's pipeline hooks arrive: no group of GitLab can be called `-`.
 const HOOK_PATH: &str = "/-/hooks/gitlab";
 /// Lambda's own limit for what it is invoked with.
-pub const MOST_HOOK: usize = 6 * 1024 * 1024;
+const MOST_HOOK: usize = 6 * 1024 * 1024;
 
 /// The one delivery of a request, or the answer to a request that has none.
 pub fn deliveries(payload: &RawValue, root: &Object, doors: &Doors) -> Event {

@@ -6,15 +6,7 @@ use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{Forged, WINDOW_SECONDS, any_matches, mac};
-
-/// What a hook must prove, as far as it is set.
-#[derive(Clone, Debug)]
-pub struct HookKeys {
-    /// `whsec_` and the base64 of the key.
-    pub signing_token: Option<SecretString>,
-    /// The plain secret token.
-    pub token: Option<SecretString>,
-}
+use crate::credentials::HookKeys;
 
 /// What a hook brought along as proof.
 #[derive(Clone, Default)]

@@ -17,7 +17,7 @@ const IMPORTS: [(&str, &[&str]); 24] = [
     ("redact", &["json"]),
     ("message", &["json", "run"]),
     ("hook", &["pipeline"]),
-    ("signature", &["json", "message"]),
+    ("signature", &["credentials", "json", "message"]),
     ("plan", &["json", "pipeline", "run"]),
     ("words", &["pipeline", "plan"]),
     ("entity", &["config", "json", "pipeline", "run"]),

@@ -1,7 +1,8 @@
 //! Signatures: the genuine one is believed, whatever stands beside it, and nothing else is.
 
 use chrono::{DateTime, Utc};
-use glint_gitlab_trigger::signature::{Claim, HookKeys, HookProof, Unproven, proof_of_run, proves_run};
+use glint_gitlab_trigger::credentials::HookKeys;
+use glint_gitlab_trigger::signature::{Claim, HookProof, Unproven, proof_of_run, proves_run};
 use proptest::prelude::*;
 use secrecy::SecretString;
 
