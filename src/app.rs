@@ -27,7 +27,7 @@ use crate::config::{Config, UserInputsAs};
 use crate::event::{self, Doors, Event};
 use crate::gitlab::GitLab;
 use crate::glint::Glint;
-use crate::http::Http;
+use crate::http::{Base, Http};
 use crate::plan::Policy;
 use crate::queue::Queue;
 use crate::secrets::Secrets;
@@ -87,9 +87,9 @@ impl App {
         Ok(Arc::new(Self {
             policy,
             doors: Doors { dead_letter_queue_arn: config.dead_letter_queue_arn.clone(), most_message },
-            secrets: Secrets::new(aws::secrets_manager(&config.aws, &http), &config),
-            glint: Glint::new(http.clone(), &config.glint_url),
-            gitlab: GitLab::new(http.clone(), &config.gitlab_url),
+            secrets: Secrets::new(&aws::secrets_manager(&config.aws, &http), &config),
+            glint: Glint::new(http.clone(), Base::parse(&config.glint_url)?),
+            gitlab: GitLab::new(http.clone(), Base::parse(&config.gitlab_url)?),
             queue: config.runs_queue_url.as_deref().map(|url| Queue::new(aws::sqs(&config.aws, &http), url)),
             http,
             config,

@@ -8,13 +8,14 @@
 //! | `commitSha` | the commit the pipeline ran on |
 
 use crate::config::Deployment;
-use crate::json::{self, NonAscii};
+use crate::json::{self, NonAscii, Object};
 use crate::pipeline::Progress;
-use crate::run::{Entity, Inputs, Standing};
+use crate::run::{Entity, Standing};
 
 /// The entity, or the sentence that says which input it lacks.
 pub fn of(deployment: &Deployment, run: &Standing, progress: &Progress) -> Result<Entity, String> {
-    let tag = ["imageTag", "image_tag", "version"].into_iter().find_map(|name| text(&run.inputs, name));
+    let inputs = run.inputs.as_deref().and_then(|inputs| Object::parse(inputs.get()).ok()).unwrap_or_default();
+    let tag = ["imageTag", "image_tag", "version"].into_iter().find_map(|name| text(&inputs, name));
     let properties = [
         ("jobUrl", Some(progress.pipeline.url.clone())),
         ("deployingUser", run.started_by.clone()),
@@ -23,13 +24,13 @@ pub fn of(deployment: &Deployment, run: &Standing, progress: &Progress) -> Resul
     ];
     Ok(Entity {
         blueprint: deployment.blueprint.clone(),
-        identifier: identifier(&deployment.identifier, &run.inputs)?,
+        identifier: identifier(&deployment.identifier, &inputs)?,
         properties: properties.into_iter().filter_map(|(name, value)| Some((name, value?))).collect(),
     })
 }
 
 /// `template` with each `{name}` replaced by that input.
-fn identifier(template: &str, inputs: &Inputs) -> Result<String, String> {
+fn identifier(template: &str, inputs: &Object) -> Result<String, String> {
     let mut out = String::new();
     let mut rest = template;
     while let Some((before, after)) = rest.split_once('{') {
@@ -45,11 +46,10 @@ fn identifier(template: &str, inputs: &Inputs) -> Result<String, String> {
 }
 
 /// The input as text: absent where it is null or empty.
-fn text(inputs: &Inputs, name: &str) -> Option<String> {
-    let (_, value) = inputs.iter().find(|(key, _)| key == name)?;
+fn text(inputs: &Object, name: &str) -> Option<String> {
+    let value = inputs.get(name)?;
     let text = match json::string(value) {
         Some(text) => text.into_owned(),
-        None if value.get() == "null" => return None,
         None => json::compact(value, NonAscii::Kept).ok()?,
     };
     (!text.is_empty()).then_some(text)
@@ -58,21 +58,14 @@ fn text(inputs: &Inputs, name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::value::RawValue;
-
-    fn inputs(pairs: &[(&str, &str)]) -> Inputs {
-        pairs
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), RawValue::from_string((*value).to_owned()).unwrap()))
-            .collect()
-    }
 
     #[test]
     fn the_identifier_is_made_of_inputs() {
-        let given = inputs(&[("service", "\"billing\""), ("environment", "\"prod\""), ("n", "3"), ("empty", "\"\"")]);
+        let given =
+            Object::parse(r#"{"service":"billing","environment":"prod","n":3,"empty":"","nothing":null}"#).unwrap();
         assert_eq!(identifier("{service}-{environment}", &given).unwrap(), "billing-prod");
         assert_eq!(identifier("x{n}", &given).unwrap(), "x3");
-        for template in ["{region}", "{empty}"] {
+        for template in ["{region}", "{empty}", "{nothing}"] {
             assert!(identifier(template, &given).unwrap_err().contains("needs the user input"), "{template}");
         }
     }

@@ -159,6 +159,9 @@ pub struct NotRecognised(String);
 
 /// Recognises `payload` by the members of its top level alone.
 pub fn recognise(payload: &RawValue, settings: &Doors) -> Result<Event, NotRecognised> {
+    if let Some(event) = batch::queue(payload, settings) {
+        return Ok(event);
+    }
     let root = Object::parse(payload.get())
         .map_err(|error| NotRecognised(format!("the event is not a JSON object: {error}")))?;
     // Only where nothing else is there: a user input may be called so too.
@@ -176,7 +179,7 @@ pub fn recognise(payload: &RawValue, settings: &Doors) -> Result<Event, NotRecog
         return Ok(web::deliveries(payload, &root, settings));
     }
     if let Some(records) = root.get("Records") {
-        return batch::records(payload, records, settings);
+        return batch::records(records, settings);
     }
     if root.get("records").is_some()
         && root.string("eventSource").is_some_and(|source| source.to_ascii_lowercase().contains("kafka"))

@@ -5,16 +5,20 @@ mod lookup;
 
 pub use lookup::LookupError;
 
+use std::borrow::Cow;
 use std::time::Duration;
 
+use bytes::Bytes;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
-use reqwest::{Method, Request, Url};
+use reqwest::{Method, Request};
 use secrecy::{ExposeSecret as _, SecretString};
-use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use crate::http::{Http, NoAnswer};
+use crate::http::{Base, Http, NoAnswer};
+use crate::json;
 use crate::pipeline::{Pipeline, Project};
+use crate::redact::Redactor;
+use crate::retry::Retry;
 
 /// The longest answer to a trigger that is read.
 const CAP: usize = 256 * 1024;
@@ -22,7 +26,7 @@ const CAP: usize = 256 * 1024;
 /// GitLab's REST API, version 4.
 pub struct GitLab {
     http: Http,
-    base: String,
+    base: Base,
 }
 
 /// What became of a trigger that created no pipeline we know of: each variant is another thing to do.
@@ -45,7 +49,7 @@ pub enum TriggerError {
     Unknown(String),
 }
 
-impl crate::retry::Retry for TriggerError {
+impl Retry for TriggerError {
     fn after(&self) -> Option<Duration> {
         matches!(self, Self::NotSent(_)).then_some(Duration::ZERO)
     }
@@ -57,23 +61,23 @@ impl crate::retry::Retry for TriggerError {
 }
 
 impl GitLab {
-    /// `base` is GitLab's base URL without a trailing slash.
-    pub fn new(http: Http, base: &str) -> Self {
-        Self { http, base: base.to_owned() }
+    /// `base` is GitLab's base URL.
+    pub fn new(http: Http, base: Base) -> Self {
+        Self { http, base }
     }
 
     /// The project's page.
     pub fn project_url(&self, project: &str) -> String {
-        format!("{}/{project}", self.base)
+        format!("{}/{project}", self.base.as_str())
     }
 
-    /// Creates a pipeline: `POST /projects/:id/trigger/pipeline`, once. `body` is all of the request but the token;
+    /// Creates a pipeline: `POST /projects/:id/trigger/pipeline`, once. `body` is all of the request but the token, as members and their JSON;
     /// what GitLab says is told without the token and `secrets`.
     pub async fn trigger(
         &self,
         project: &Project,
         token: &SecretString,
-        body: &[(&'static str, Box<RawValue>)],
+        body: &[(&'static str, Cow<'_, str>)],
         secrets: &[SecretString],
         limit: Duration,
     ) -> Result<Pipeline, TriggerError> {
@@ -81,11 +85,11 @@ impl GitLab {
             .request(Method::POST, &format!("projects/{}/trigger/pipeline", project.segment()))
             .map_err(TriggerError::NotSent)?;
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        *request.body_mut() = Some(written(body, token).as_bytes().to_vec().into());
+        *request.body_mut() = Some(written(body, token).into());
         match self.http.send(request, CAP, limit).await {
             Ok(answer) => {
-                let secrets: Vec<&SecretString> = secrets.iter().chain([token]).collect();
-                answer::decode(&answer, &secrets)
+                let redactor = || Redactor::of(secrets.iter().chain([token]));
+                answer::decode(&answer, &self.project_url(&project.path()), redactor)
             }
             Err(NoAnswer::NotSent(why)) => Err(TriggerError::NotSent(why)),
             Err(NoAnswer::Lost(why)) => Err(TriggerError::Unknown(why)),
@@ -98,33 +102,25 @@ impl GitLab {
         self.http.send(request, CAP, limit).await.map(drop).map_err(|no_answer| no_answer.to_string())
     }
 
-    /// A request below `/api/v4/`, whose URL is compared with what it must be before anything secret is added: an encoded path that a
-    /// URL parser resolves would send the token elsewhere.
+    /// A request below `/api/v4/`.
     fn request(&self, method: Method, path: &str) -> Result<Request, String> {
-        let text = format!("{}/api/v4/{path}", self.base);
-        let url = Url::parse(&text).map_err(|error| error.to_string())?;
-        if url.as_str() != text {
-            return Err("the project's path does not survive in a URL".to_owned());
-        }
-        Ok(Request::new(method, url))
+        Ok(Request::new(method, self.base.below(&format!("api/v4/{path}"))?))
     }
 }
 
-/// The JSON body, the token second as the agent has it.
-fn written(body: &[(&'static str, Box<RawValue>)], token: &SecretString) -> Zeroizing<String> {
-    let token = Zeroizing::new(crate::json::quote(token.expose_secret()));
-    let size: usize = body.iter().map(|(name, value)| name.len() + value.get().len() + 4).sum();
-    let mut out = Zeroizing::new(String::with_capacity(size + token.len() + 16));
+/// The JSON body, the token second as the agent has it. Wiped when it was sent.
+fn written(body: &[(&'static str, Cow<'_, str>)], token: &SecretString) -> Bytes {
+    let token = Zeroizing::new(json::quote(token.expose_secret()));
+    let size: usize = body.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
+    // With room for all of it: what a growing text leaves behind is not wiped.
+    let mut out = Zeroizing::new(Vec::with_capacity(size + token.len() + 16));
+    let mut push = |pieces: &[&str]| pieces.iter().for_each(|piece| out.extend_from_slice(piece.as_bytes()));
     for (index, (name, value)) in body.iter().enumerate() {
-        out.push_str(if index == 0 { "{\"" } else { ",\"" });
-        out.push_str(name);
-        out.push_str("\":");
-        out.push_str(value.get());
+        push(&[if index == 0 { "{\"" } else { ",\"" }, name, "\":", value]);
         if index == 0 {
-            out.push_str(",\"token\":");
-            out.push_str(&token);
+            push(&[",\"token\":", &token]);
         }
     }
-    out.push('}');
-    out
+    push(&["}"]);
+    Bytes::from_owner(out)
 }

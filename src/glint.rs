@@ -5,17 +5,18 @@ mod reading;
 
 pub use login::Bearer;
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
-use reqwest::{Method, Request, Url};
-use secrecy::ExposeSecret as _;
-use serde_json::{Value, json};
+use reqwest::{Method, Request};
+use serde::Serialize;
+use serde_json::json;
 use tokio::time::Instant;
 
-use crate::http::{Answer, Http, NoAnswer};
+use crate::http::{Answer, Base, Http, NoAnswer};
 use crate::percent::percent;
-use crate::redact;
 use crate::retry::{Retry, retry};
 use crate::run::{Entity, RunId, Standing, Update};
 
@@ -31,7 +32,7 @@ const MOST_RUNS: usize = 1000;
 /// Glint's REST API, version 1.
 pub struct Glint {
     http: Http,
-    base: String,
+    base: Base,
     login: login::Login,
 }
 
@@ -68,17 +69,17 @@ impl Retry for GlintError {
     }
 }
 
-/// What a PATCH did.
+/// What Glint's answer to a PATCH shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kept {
-    /// Whether Glint's answer shows the label that was sent; `None` where it shows no run, or no label was sent.
+pub struct Shown {
+    /// Whether it is the label that was sent; `None` where there is no run in it, or no label was sent.
     pub label: Option<bool>,
 }
 
 impl Glint {
-    /// `base` is Glint's base URL with `/v1`, without a trailing slash.
-    pub fn new(http: Http, base: &str) -> Self {
-        Self { http, base: base.to_owned(), login: login::Login::default() }
+    /// `base` is Glint's base URL with `/v1`.
+    pub fn new(http: Http, base: Base) -> Self {
+        Self { http, base, login: login::Login::default() }
     }
 
     /// How the run stands.
@@ -106,21 +107,23 @@ impl Glint {
     }
 
     /// Changes the run. Writes the same values however often it is sent, so it is retried.
-    pub async fn update(&self, id: &RunId, update: &Update, bearer: &Bearer, by: Instant) -> Result<Kept, GlintError> {
-        let summary = update.summary.as_ref().map(|text| redact::masked(text, &bearer.secrets()));
-        let body = serde_json::to_value(&Update { summary, ..update.clone() }).unwrap_or_default();
+    pub async fn update(&self, id: &RunId, update: &Update, bearer: &Bearer, by: Instant) -> Result<Shown, GlintError> {
+        let summary = update.summary.as_ref().map(|text| bearer.redactor().masked(text));
+        let body = written(&Update { summary, ..update.clone() });
         let target = format!("actions/runs/{id}?version=v2");
-        let answer = retry(by, || self.call(Method::PATCH, &target, Some(&body), bearer)).await?;
-        let shown = reading::run(&answer.body);
-        let label = update.status_label.as_ref().and_then(|label| shown.map(|run| run.label.as_ref() == Some(label)));
-        Ok(Kept { label })
+        let answer = retry(by, || self.call(Method::PATCH, &target, Some(body.clone()), bearer)).await?;
+        let label = update.status_label.as_ref().and_then(|label| {
+            let shown = reading::label(&answer.body)?;
+            Some(shown.as_ref() == Some(label))
+        });
+        Ok(Shown { label })
     }
 
     /// Adds a line to the run's log. Sent once: a repetition would show.
     pub async fn log(&self, id: &RunId, message: &str, bearer: &Bearer, by: Instant) -> Result<(), GlintError> {
-        let body = json!({ "message": redact::masked(message, &bearer.secrets()) });
+        let body = written(&json!({ "message": bearer.redactor().masked(message) }));
         let path = format!("actions/runs/{id}/logs");
-        tokio::time::timeout_at(by, self.call(Method::POST, &path, Some(&body), bearer))
+        tokio::time::timeout_at(by, self.call(Method::POST, &path, Some(body), bearer))
             .await
             .unwrap_or_else(|_| Err(GlintError::out_of_time()))?;
         Ok(())
@@ -128,11 +131,11 @@ impl Glint {
 
     /// Writes the entity, merging with what is there, on behalf of the run, which must be in progress.
     pub async fn upsert(&self, entity: &Entity, run: &RunId, bearer: &Bearer, by: Instant) -> Result<(), GlintError> {
-        let properties: serde_json::Map<String, Value> =
-            entity.properties.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
-        let body = json!({ "identifier": entity.identifier, "properties": properties });
+        let properties: BTreeMap<&str, &String> =
+            entity.properties.iter().map(|(name, value)| (*name, value)).collect();
+        let body = written(&json!({ "identifier": entity.identifier, "properties": properties }));
         let path = format!("blueprints/{}/entities?upsert=true&merge=true&run_id={run}", percent(&entity.blueprint));
-        retry(by, || self.call(Method::POST, &path, Some(&body), bearer)).await?;
+        retry(by, || self.call(Method::POST, &path, Some(body.clone()), bearer)).await?;
         Ok(())
     }
 
@@ -155,7 +158,7 @@ impl Glint {
         &self,
         method: Method,
         path: &str,
-        body: Option<&Value>,
+        body: Option<Bytes>,
         bearer: &Bearer,
     ) -> Result<Answer, GlintError> {
         self.call_for(CAP, method, path, body, bearer).await
@@ -166,25 +169,29 @@ impl Glint {
         cap: usize,
         method: Method,
         path: &str,
-        body: Option<&Value>,
+        body: Option<Bytes>,
         bearer: &Bearer,
     ) -> Result<Answer, GlintError> {
         let mut request = self.request(method, path, body)?;
-        request.headers_mut().insert(AUTHORIZATION, bearer.header()?);
+        request.headers_mut().insert(AUTHORIZATION, bearer.header());
         let answer = self.http.send(request, cap, LIMIT).await.map_err(no_answer)?;
         if (200..300).contains(&answer.status) { Ok(answer) } else { Err(refusal(&answer, bearer)) }
     }
 
-    fn request(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Request, GlintError> {
-        let text = if path.is_empty() { self.base.clone() } else { format!("{}/{path}", self.base) };
-        let url = Url::parse(&text).map_err(|error| GlintError::Unavailable { why: error.to_string(), after: None })?;
+    fn request(&self, method: Method, path: &str, body: Option<Bytes>) -> Result<Request, GlintError> {
+        let url = self.base.below(path).map_err(|why| GlintError::Unavailable { why, after: None })?;
         let mut request = Request::new(method, url);
         if let Some(body) = body {
             request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            *request.body_mut() = Some(body.to_string().into());
+            *request.body_mut() = Some(body.into());
         }
         Ok(request)
     }
+}
+
+/// The body of a request.
+fn written(body: &impl Serialize) -> Bytes {
+    serde_json::to_vec(body).unwrap_or_default().into()
 }
 
 fn no_answer(failure: NoAnswer) -> GlintError {
@@ -204,10 +211,9 @@ fn refusal(answer: &Answer, bearer: &Bearer) -> GlintError {
         401 => GlintError::LoginExpired,
         404 if code == "not_found" => GlintError::UnknownRun,
         // 403 is Glint's word for an address that is not on the organisation's list, 404 without its JSON another server's.
-        400 | 405 | 413 | 415 | 422 => GlintError::Refused {
-            words: redact::shown(&format!("{words} (status {})", answer.status), &bearer.secrets()),
-            code,
-        },
+        400 | 405 | 413 | 415 | 422 => {
+            GlintError::Refused { words: bearer.redactor().shown(&format!("{words} (status {})", answer.status)), code }
+        }
         status => GlintError::Unavailable { why: format!("status {status}"), after: answer.asked_wait() },
     }
 }
@@ -221,14 +227,5 @@ fn refusal_of_login(answer: &Answer) -> GlintError {
             why: format!("the login was answered with status {status}"),
             after: answer.asked_wait(),
         },
-    }
-}
-
-impl Bearer {
-    fn header(&self) -> Result<HeaderValue, GlintError> {
-        let mut value = HeaderValue::from_str(&format!("Bearer {}", self.expose().expose_secret()))
-            .map_err(|_| GlintError::LoginExpired)?;
-        value.set_sensitive(true);
-        Ok(value)
     }
 }

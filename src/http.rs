@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, Utc};
 use reqwest::header::HeaderMap;
-use reqwest::{Client, Request, redirect};
+use reqwest::{Client, Request, Url, redirect};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
@@ -24,6 +24,40 @@ pub struct Http {
 struct Pool {
     client: Client,
     used_at: Option<SystemTime>,
+}
+
+/// Where an upstream's API begins: the base of its URLs, read once.
+#[derive(Clone, Debug)]
+pub struct Base {
+    url: Url,
+    /// The same as text, without a slash at its end.
+    text: String,
+}
+
+impl Base {
+    /// `text` may hold a path of its own, and no query.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let url = Url::parse(text).map_err(|error| error.to_string())?;
+        let text = url.as_str().trim_end_matches('/').to_owned();
+        Ok(Self { url, text })
+    }
+
+    /// Without a slash at its end.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The URL of `path`, which is encoded and may end in a query, below the base. Compared with what it must be, before anything secret is
+    /// added: an encoded path that a URL parser resolves would send a token elsewhere.
+    pub fn below(&self, path: &str) -> Result<Url, String> {
+        let (segments, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+        let mut url = self.url.clone();
+        // Only the path is parsed again: the host, which costs ten times as much, stays as it is.
+        url.set_path(&format!("{}/{segments}", self.url.path().trim_end_matches('/')));
+        url.set_query(query);
+        let kept = url.as_str().strip_prefix(&self.text).and_then(|rest| rest.strip_prefix('/'));
+        if kept == Some(path) { Ok(url) } else { Err("the path does not survive in a URL".to_owned()) }
+    }
 }
 
 /// An answer, whatever its status.
@@ -124,7 +158,7 @@ impl Http {
                 }
                 body.extend_from_slice(&chunk);
             }
-            Ok(Answer { status: response.status().as_u16(), headers: response.headers().clone(), body })
+            Ok(Answer { status: response.status().as_u16(), headers: std::mem::take(response.headers_mut()), body })
         };
         let late = || NoAnswer::Lost(format!("no answer within {:.1} seconds", limit.as_secs_f32()));
         tokio::time::timeout(limit, exchange).await.unwrap_or_else(|_| Err(late()))
@@ -166,6 +200,19 @@ fn cause(error: reqwest::Error) -> String {
 mod tests {
     use super::*;
     use reqwest::header::{HeaderName, HeaderValue};
+
+    #[test]
+    fn a_path_stays_below_its_base() {
+        let base = Base::parse("https://git.example.com:8443/sub/").unwrap();
+        let url = |path| base.below(path).map(String::from);
+        assert_eq!(
+            url("api/v4/projects/a%2Fb?x=%2B&y"),
+            Ok(format!("{}/api/v4/projects/a%2Fb?x=%2B&y", base.as_str()))
+        );
+        for path in ["api/../x", "api/%2e%2e/x", "api/./x", "a\\b", "a#b", "a b", "a?b#c", "é"] {
+            assert!(url(path).is_err(), "{path}");
+        }
+    }
 
     #[test]
     fn waits_are_read_in_every_spelling() {

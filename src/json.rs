@@ -6,12 +6,13 @@
 mod write;
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-pub use write::{NonAscii, compact, with_member, without_member};
+pub use write::{NonAscii, compact};
 
 /// One level of a JSON object, its members in the order sent and their values unread.
 #[derive(Debug, Default)]
@@ -69,8 +70,29 @@ impl<'a> Object<'a> {
     }
 }
 
+/// A whole text that is an object.
+#[derive(Debug)]
+pub struct Document<'a> {
+    text: &'a str,
+    root: Object<'a>,
+}
+
+impl<'a> Document<'a> {
+    /// Reads one level of `text`, as [`Object::parse`] does.
+    pub fn parse(text: &'a str) -> Result<Self, serde_json::Error> {
+        Object::parse(text).map(|root| Self { text, root })
+    }
+
+    pub fn root(&self) -> &Object<'a> {
+        &self.root
+    }
+}
+
 impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        /// So many names are compared one by one in less time than they are hashed.
+        const FEW: usize = 32;
+
         struct Members;
 
         impl<'de> Visitor<'de> for Members {
@@ -82,9 +104,17 @@ impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut members: Vec<(Cow<'de, str>, &'de RawValue)> = Vec::new();
-                let mut names = std::collections::HashSet::new();
+                let mut names = HashSet::new();
                 while let Some(Key(key)) = map.next_key()? {
-                    if !names.insert(key.clone()) {
+                    let is_there = if members.len() < FEW {
+                        members.iter().any(|(name, _)| *name == key)
+                    } else {
+                        if members.len() == FEW {
+                            names.extend(members.iter().map(|(name, _)| name.clone()));
+                        }
+                        !names.insert(key.clone())
+                    };
+                    if is_there {
                         return Err(A::Error::custom(format_args!("`{}` is there twice", excerpt(&key))));
                     }
                     members.push((key, map.next_value()?));
@@ -115,7 +145,7 @@ pub fn string(value: &RawValue) -> Option<Cow<'_, str>> {
 
 /// `text` as a JSON string, quotes included.
 pub fn quote(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+    serde_json::to_string(text).unwrap_or_default()
 }
 
 /// The beginning of a name that somebody else chose, fit to stand in a sentence.
@@ -133,29 +163,33 @@ pub fn raw(value: &impl serde::Serialize) -> Box<RawValue> {
 /// How many arrays and objects enclose the innermost value of `text`, counted without recursion.
 pub fn depth(text: &str) -> usize {
     let (mut depth, mut deepest) = (0_usize, 0);
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
+    let mut rest = text.as_bytes();
+    while let [byte, behind @ ..] = rest {
+        rest = behind;
         match byte {
+            b'"' => rest = after_string(behind),
             b'{' | b'[' => {
                 depth += 1;
                 deepest = deepest.max(depth);
             }
             b'}' | b']' => depth = depth.saturating_sub(1),
-            b'"' => skip_string(&mut bytes),
             _ => {}
         }
     }
     deepest
 }
 
-fn skip_string(bytes: &mut impl Iterator<Item = u8>) {
-    while let Some(byte) = bytes.next() {
+/// What follows the string whose opening quote is just before `rest`.
+fn after_string(mut rest: &[u8]) -> &[u8] {
+    while let [byte, behind @ ..] = rest {
+        rest = behind;
         match byte {
-            b'\\' => drop(bytes.next()),
-            b'"' => return,
+            b'"' => break,
+            b'\\' => rest = behind.get(1..).unwrap_or_default(),
             _ => {}
         }
     }
+    rest
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ mod shapes;
 
 use std::borrow::Cow;
 
-use crate::json::{self, Object};
+use crate::json::{self, Document, Object};
 use crate::run::{Backend, Run};
 use shapes::{Shapes, backend};
 
@@ -25,27 +25,29 @@ pub enum Message {
 pub struct Unreadable(pub String);
 
 /// Reads `text`. An error only where not even the run id can be read; what else is wrong is the run's own [`Run::request`].
-pub fn read(text: &str) -> Result<Message, Unreadable> {
-    if json::depth(text) > DEPTH {
+pub fn read(text: String) -> Result<Message, Unreadable> {
+    if json::depth(&text) > DEPTH {
         return Err(Unreadable(format!("the message is nested deeper than {DEPTH} levels")));
     }
-    let root = Object::parse(text).map_err(|error| Unreadable(format!("the message is not a JSON object: {error}")))?;
-    if is_change_log(&root) {
+    let document =
+        Document::parse(&text).map_err(|error| Unreadable(format!("the message is not a JSON object: {error}")))?;
+    if is_change_log(document.root()) {
         return Ok(Message::ChangeLog);
     }
-    let wrapped = root.get("port_payload").and_then(unwrapped);
-    let shapes = Shapes { wrapped: wrapped.as_deref().and_then(|inner| Object::parse(inner).ok()), root };
+    let wrapped = document.root().get("port_payload").and_then(unwrapped);
+    let wrapped = wrapped.as_deref().and_then(|inner| Object::parse(inner).ok());
+    let shapes = Shapes { root: document.root(), wrapped: wrapped.as_ref() };
     let (id, templated) = shapes.run_id()?;
-    let invocation = shapes.invocation();
-    let run = Run {
+    let parts = shapes.parts();
+    Ok(Message::Run(Box::new(Run {
         id,
         clicked_at: shapes.clicked_at(),
-        synchronized: invocation.as_ref().is_ok_and(|method| method.is_true("synchronized")),
-        backend: invocation.as_ref().map_or(Backend::Unnamed, backend),
-        request: invocation.and_then(|method| shapes.request(&method, templated)).map_err(|error| error.to_string()),
-        payload: json::without_member(text, "headers").unwrap_or_else(|| text.to_owned()),
-    };
-    Ok(Message::Run(Box::new(run)))
+        synchronized: parts.as_ref().is_ok_and(|parts| parts.method.is_true("synchronized")),
+        backend: parts.as_ref().map_or(Backend::Unnamed, |parts| backend(&parts.method)),
+        request: parts.and_then(|parts| shapes.request(&parts, templated)).map_err(|error| error.to_string()),
+        headers: document.place("headers"),
+        text,
+    })))
 }
 
 /// Whether `text` is news of an entity. Asked of messages whose origin is not proven, since Glint does not sign these.
@@ -69,7 +71,7 @@ mod tests {
     use super::*;
 
     fn run(text: &str) -> Box<Run> {
-        match read(text).unwrap() {
+        match read(text.to_owned()).unwrap() {
             Message::Run(run) => run,
             Message::ChangeLog => panic!("a change log"),
         }
@@ -105,10 +107,10 @@ mod tests {
             (r#"{"context":{"runId":"r_1","runId":"r_2"}}"#, "`runId` is there twice"),
             (r#"{"context":{"runId":"r_1"},"context":{"runId":"r_2"}}"#, "`context` is there twice"),
         ] {
-            let error = read(text).unwrap_err();
+            let error = read(text.to_owned()).unwrap_err();
             assert!(error.0.contains(words), "{text}: {error}");
         }
-        assert!(read(&"[".repeat(100_000)).unwrap_err().0.contains("nested deeper"));
+        assert!(read("[".repeat(100_000)).unwrap_err().0.contains("nested deeper"));
     }
 
     #[test]
@@ -129,7 +131,7 @@ mod tests {
 
     #[test]
     fn news_of_an_entity_starts_nothing() {
-        assert!(matches!(read(r#"{"resourceType":"entity","diff":{}}"#), Ok(Message::ChangeLog)));
+        assert!(matches!(read(r#"{"resourceType":"entity","diff":{}}"#.to_owned()), Ok(Message::ChangeLog)));
         assert!(announces_change(r#"{"resourceType":"run","changelogDestination":{"type":"WEBHOOK"}}"#));
         assert!(!announces_change(r#"{"resourceType":"run","context":{"runId":"r_1"}}"#));
     }

@@ -5,9 +5,12 @@ mod payload;
 mod secret_input;
 mod variables;
 
-use secrecy::SecretString;
-use serde_json::value::RawValue;
+use std::borrow::Cow;
 
+use secrecy::SecretString;
+use zeroize::Zeroize as _;
+
+use crate::json;
 use crate::pipeline::{Project, Ref};
 use crate::run::{Aim, Backend, Inputs, Request, Run};
 use variables::Values;
@@ -29,29 +32,41 @@ pub struct Policy {
 
 /// A trigger that may be sent.
 #[derive(Debug)]
-pub struct Plan {
+pub struct Plan<'a> {
     pub project: Project,
     pub git_ref: Ref,
     /// The body of `POST /projects/:id/trigger/pipeline`, without the token, as members in order.
     ///
     /// Each is set by name from here: nothing in an event can add one or take one's place.
-    pub body: Body,
+    pub body: Body<'a>,
     /// What was decrypted for the pipeline, and whatever else GitLab's words must not repeat.
     pub secrets: Vec<SecretString>,
 }
 
-/// Members of a JSON object. No `Debug` of the values: decrypted secrets lie among them.
-pub struct Body(Vec<(&'static str, Box<RawValue>)>);
+/// Members of a JSON object, and the JSON of their values. No `Debug` of that, and it is wiped on drop: decrypted secrets lie in it.
+pub struct Body<'a>(Vec<Member<'a>>);
 
-impl std::ops::Deref for Body {
-    type Target = [(&'static str, Box<RawValue>)];
+type Member<'a> = (&'static str, Cow<'a, str>);
+
+impl<'a> std::ops::Deref for Body<'a> {
+    type Target = [Member<'a>];
 
     fn deref(&self) -> &Self::Target {
         &self.0
     }
 }
 
-impl std::fmt::Debug for Body {
+impl Drop for Body<'_> {
+    fn drop(&mut self) {
+        for (_, value) in &mut self.0 {
+            if let Cow::Owned(text) = value {
+                text.zeroize();
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Body<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
         formatter.debug_list().entries(self.iter().map(|(name, _)| name)).finish()
     }
@@ -71,7 +86,7 @@ impl Refusal {
 }
 
 /// Decides. `client_secret` is Glint's, with which secret inputs are encrypted.
-pub fn plan(run: &Run, aim: &Aim, policy: &Policy, client_secret: &SecretString) -> Result<Plan, Refusal> {
+pub fn plan<'a>(run: &'a Run, aim: &Aim, policy: &Policy, client_secret: &SecretString) -> Result<Plan<'a>, Refusal> {
     let request = run.request.as_ref().map_err(|fault| {
         Refusal::new(format!("the message's `payload` cannot be read: {fault}"), "check the action's body template")
     })?;
@@ -84,48 +99,43 @@ pub fn plan(run: &Run, aim: &Aim, policy: &Policy, client_secret: &SecretString)
         Values::of(inputs, &request.secret_inputs, policy, client_secret)?
     };
     let payload = if aim.omit_payload.unwrap_or(request.omit_payload) {
-        "{}".to_owned()
+        Cow::Borrowed("{}")
     } else {
-        payload::written(&run.payload, policy.escape_dollar)
+        payload::written(run.payload(), policy.escape_dollar)
     };
     let mut secrets = values.secrets(&request.secret_inputs);
     secrets.push(client_secret.clone());
-    let mut body = vec![("ref", raw(crate::json::quote(git_ref.as_str())))];
-    body.extend(values.member());
-    body.push(("port_payload", raw(payload)));
+    let mut body = Body(vec![("ref", json::quote(git_ref.as_str()).into())]);
+    body.0.extend(values.member());
+    body.0.push(("port_payload", payload));
     within_limits(&body)?;
-    Ok(Plan { project, git_ref, body: Body(body), secrets })
+    Ok(Plan { project, git_ref, body, secrets })
 }
 
-impl Plan {
+impl Plan<'_> {
     /// Lets the pipeline, and its hook, know the run that it is started for.
     pub fn name_run(&mut self, run_id: &str, proof: &str) {
         let glint = serde_json::json!({ "runId": run_id, "proof": proof });
-        self.body.0.push(("glint", raw(glint.to_string())));
+        self.body.0.push(("glint", glint.to_string().into()));
     }
 }
 
-fn within_limits(body: &[(&'static str, Box<RawValue>)]) -> Result<(), Refusal> {
+fn within_limits(body: &[Member]) -> Result<(), Refusal> {
     const OMIT: &str = "set `omitPayload` in the action, or send less";
-    let size: usize = body.iter().map(|(_, value)| value.get().len()).sum();
+    let size: usize = body.iter().map(|(_, value)| value.len()).sum();
     if size > MOST_PAYLOAD {
         return Err(Refusal::new(
             format!("the payload has {size} bytes, more than the {MOST_PAYLOAD} that GitLab takes"),
             OMIT,
         ));
     }
-    if body.iter().any(|(_, value)| crate::json::depth(value.get()) >= DEEPEST) {
+    if body.iter().any(|(_, value)| json::depth(value) >= DEEPEST) {
         return Err(Refusal::new(
             format!("the payload is nested deeper than the {DEEPEST} levels that GitLab takes"),
             OMIT,
         ));
     }
     Ok(())
-}
-
-/// `text`, which is JSON by the way it was made.
-fn raw(text: String) -> Box<RawValue> {
-    RawValue::from_string(text).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 
 /// What the message names goes before what its URL names: the URL is not signed.
@@ -165,5 +175,5 @@ fn git_ref(request: &Request, aim: &Aim) -> Result<Ref, Refusal> {
 /// The input `name`, if it is a string with something in it.
 fn input_text(inputs: &Inputs, name: &str) -> Option<String> {
     let (_, value) = inputs.iter().find(|(key, _)| key == name)?;
-    crate::json::string(value).map(std::borrow::Cow::into_owned).filter(|text| !text.is_empty())
+    json::string(value).map(Cow::into_owned).filter(|text| !text.is_empty())
 }

@@ -5,6 +5,9 @@ use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
 
+use crate::json;
+use crate::percent::{percent, percent_in_lower_case};
+
 const MASK: &str = "[redacted]";
 /// This much of a secret is enough to give it away.
 const TELLING: usize = 8;
@@ -16,75 +19,122 @@ const PREFIXES: [&str; 11] =
     ["glptt-", "glpat-", "gldt-", "glcbt-", "glrt-", "glsoat-", "whsec_", JWT, "Z2xwdHQt", "Z2xwYXQt", "d2hzZWNf"];
 const JWT: &str = "eyJ";
 
-/// What an upstream said, fit to be shown: one line of at most 500 characters, without control characters and without `secrets`.
-pub fn shown(words: &str, secrets: &[&SecretString]) -> String {
-    let masked = masked(words, secrets);
-    let line: Vec<&str> = masked
-        .split(|character: char| character.is_control() || character.is_whitespace())
-        .filter(|word| !word.is_empty())
-        .collect();
-    let line = line.join(" ");
-    match line.char_indices().nth(LONGEST) {
-        Some((end, _)) => line[..line[..end].char_indices().last().map_or(0, |(last, _)| last)].to_owned() + "…",
-        None => line,
+/// Hides secrets in words that others chose. Made once for the secrets of a conversation: their spellings are what costs.
+#[derive(Clone)]
+pub struct Redactor {
+    spellings: Vec<Zeroizing<String>>,
+    /// The first bytes of what is to be hidden, and the second ones: most words are passed over by these alone.
+    begins: [bool; 256],
+    goes_on: [bool; 256],
+}
+
+impl std::fmt::Debug for Redactor {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
+        formatter.write_str("Redactor")
     }
 }
 
-/// `text` with every known secret, in whatever spelling, and everything that looks like a token replaced.
-pub fn masked(text: &str, secrets: &[&SecretString]) -> String {
-    let spellings: Vec<Zeroizing<String>> =
-        secrets.iter().flat_map(|secret| spellings(secret.expose_secret())).map(Zeroizing::new).collect();
-    let begins = beginnings(spellings.iter().map(|spelling| spelling.as_str()).chain(PREFIXES));
-    let mut out = String::with_capacity(text.len());
-    let (mut rest, mut before) = (text, None);
-    while !rest.is_empty() {
-        // Most of a text begins no secret, and is passed on in one piece.
-        let (clear, suspect) =
-            rest.split_at(rest.bytes().position(|byte| begins[usize::from(byte)]).unwrap_or(rest.len()));
-        out.push_str(clear);
-        before = clear.chars().next_back().or(before);
-        rest = suspect;
-        let Some(first) = rest.chars().next() else { break };
-        // The longest of all: what is left of a secret after a shorter match would no longer be known for one.
-        let known = spellings.iter().map(|spelling| shared(rest, spelling));
-        let likely = PREFIXES.iter().map(|prefix| token(rest, prefix, before));
-        let hidden = known.chain(likely).max().unwrap_or_default();
-        if hidden > 0 {
-            out.push_str(MASK);
-        } else {
-            out.push(first);
+impl Redactor {
+    /// Hides `secrets` in whatever spelling, and everything that looks like a token.
+    pub fn of<'a>(secrets: impl IntoIterator<Item = &'a SecretString>) -> Self {
+        let spellings: Vec<_> = secrets.into_iter().flat_map(|secret| spellings(secret.expose_secret())).collect();
+        let (mut begins, mut goes_on) = ([false; 256], [false; 256]);
+        for word in spellings.iter().map(|spelling| spelling.as_str()).chain(PREFIXES) {
+            match word.as_bytes() {
+                [first, second, ..] => {
+                    begins[usize::from(*first)] = true;
+                    goes_on[usize::from(*second)] = true;
+                }
+                // A secret of one byte goes on with whatever follows.
+                [first] => {
+                    begins[usize::from(*first)] = true;
+                    goes_on = [true; 256];
+                }
+                [] => {}
+            }
         }
-        let taken = hidden.max(first.len_utf8());
-        before = rest[..taken].chars().next_back();
-        rest = &rest[taken..];
+        Self { spellings, begins, goes_on }
     }
-    out
-}
 
-/// The bytes that one of `words` begins with.
-fn beginnings<'a>(words: impl Iterator<Item = &'a str>) -> [bool; 256] {
-    let mut begins = [false; 256];
-    for byte in words.filter_map(|word| word.bytes().next()) {
-        begins[usize::from(byte)] = true;
+    /// What an upstream said, fit to be shown: one line of at most 500 characters, without control characters.
+    pub fn shown(&self, words: &str) -> String {
+        let masked = self.masked(words);
+        let line: Vec<&str> = masked
+            .split(|character: char| character.is_control() || character.is_whitespace())
+            .filter(|word| !word.is_empty())
+            .collect();
+        let line = line.join(" ");
+        match line.char_indices().nth(LONGEST) {
+            Some((end, _)) => line[..line[..end].char_indices().last().map_or(0, |(last, _)| last)].to_owned() + "…",
+            None => line,
+        }
     }
-    begins
-}
 
-/// The forms in which an upstream may echo a secret.
-fn spellings(secret: &str) -> Vec<String> {
-    let percent = |lower: bool| -> String {
-        let byte = |byte: u8| match byte {
-            _ if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) => char::from(byte).to_string(),
-            _ if lower => format!("%{byte:02x}"),
-            _ => format!("%{byte:02X}"),
+    /// `text` with everything that is to be hidden replaced.
+    pub fn masked(&self, text: &str) -> String {
+        let mut out = String::with_capacity(text.len());
+        let (mut rest, mut before) = (text, None);
+        while !rest.is_empty() {
+            // Most of a text begins no secret, and is passed on in one piece.
+            let (clear, suspect) = rest.split_at(self.suspect(rest));
+            out.push_str(clear);
+            before = clear.chars().next_back().or(before);
+            rest = suspect;
+            let Some(first) = rest.chars().next() else { break };
+            let hidden = self.hidden(rest, before);
+            if hidden > 0 {
+                out.push_str(MASK);
+            } else {
+                out.push(first);
+            }
+            let taken = hidden.max(first.len_utf8());
+            before = rest[..taken].chars().next_back();
+            rest = &rest[taken..];
+        }
+        out
+    }
+
+    /// Where the next thing to hide may begin, on the boundary of a character.
+    fn suspect(&self, text: &str) -> usize {
+        let bytes = text.as_bytes();
+        let is_suspect = |place: &usize| {
+            let second = bytes.get(place + 1);
+            self.begins[usize::from(bytes[*place])] && second.is_none_or(|second| self.goes_on[usize::from(*second)])
         };
-        secret.bytes().map(byte).collect()
-    };
-    let json = crate::json::quote(secret);
-    let form = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
-    let base64 = [BASE64_STANDARD.encode(secret), BASE64_URL_SAFE_NO_PAD.encode(secret)];
-    let plain = [secret.to_owned(), percent(false), percent(true), form, json[1..json.len() - 1].to_owned()];
-    plain.into_iter().chain(base64).filter(|spelling| !spelling.is_empty()).collect()
+        (0..bytes.len()).find(is_suspect).unwrap_or(bytes.len())
+    }
+
+    /// How much of the beginning of `text`, which is not empty, has to be hidden. The longest match of all: what is left of a secret
+    /// after a shorter one would no longer be known for it.
+    fn hidden(&self, text: &str, before: Option<char>) -> usize {
+        let first = text.as_bytes()[0];
+        let begins = |word: &str| word.as_bytes()[0] == first;
+        let known = self.spellings.iter().filter(|spelling| begins(spelling)).map(|spelling| shared(text, spelling));
+        let likely = PREFIXES.iter().filter(|prefix| begins(prefix)).map(|prefix| token(text, prefix, before));
+        known.chain(likely).max().unwrap_or_default()
+    }
+}
+
+/// The forms in which an upstream may echo a secret, each once and none of them empty.
+fn spellings(secret: &str) -> Vec<Zeroizing<String>> {
+    let escaped = Zeroizing::new(json::quote(secret));
+    let inner = &escaped[1..escaped.len() - 1];
+    let forms = [
+        secret.to_owned(),
+        percent(secret),
+        percent_in_lower_case(secret),
+        url::form_urlencoded::byte_serialize(secret.as_bytes()).collect(),
+        inner.to_owned(),
+        BASE64_STANDARD.encode(secret),
+        BASE64_URL_SAFE_NO_PAD.encode(secret),
+    ];
+    let mut distinct: Vec<Zeroizing<String>> = Vec::with_capacity(forms.len());
+    for form in forms.map(Zeroizing::new) {
+        if !form.is_empty() && !distinct.contains(&form) {
+            distinct.push(form);
+        }
+    }
+    distinct
 }
 
 /// How many bytes `text` begins with of `secret`: of a long one its beginning is enough, of a short one it must be all.
@@ -122,31 +172,31 @@ mod tests {
             "p%22w+d%2F0123456789",
             "cCJ3IGQvMDEyMzQ1Njc4OQ",
         ] {
-            let shown = shown(&format!("bad {echo} here"), &[&secret]);
+            let shown = Redactor::of([&secret]).shown(&format!("bad {echo} here"));
             assert_eq!(shown, format!("bad {MASK} here"), "{echo}");
         }
     }
 
     #[test]
     fn nothing_of_a_secret_is_left_after_its_mask() {
-        let secrets = ["abcdefgh/tail", "abcdefghXYZ", "glptt-0000aaaa"].map(SecretString::from);
-        let secrets: Vec<&SecretString> = secrets.iter().collect();
+        let redactor = Redactor::of(&["abcdefgh/tail", "abcdefghXYZ", "glptt-0000aaaa"].map(SecretString::from));
         for echo in ["abcdefgh%2Ftail", "abcdefgh%2ftail", "abcdefghXYZ", "glptt-0000aaaa", "glptt-0000bbbb"] {
-            assert_eq!(masked(&format!("<{echo}>"), &secrets), format!("<{MASK}>"), "{echo}");
+            assert_eq!(redactor.masked(&format!("<{echo}>")), format!("<{MASK}>"), "{echo}");
         }
     }
 
     #[test]
     fn what_looks_like_a_token_is_masked() {
-        assert_eq!(masked("token xglptt-0123abc, not gl", &[]), format!("token x{MASK}, not gl"));
-        assert_eq!(masked("Bearer eyJhbGciOi.J9.x", &[]), format!("Bearer {MASK}"));
-        assert_eq!(masked("the input keyJson", &[]), "the input keyJson");
-        assert_eq!(masked(&format!("<{}>", BASE64_STANDARD.encode("glpat-0123456789")), &[]), format!("<{MASK}>"));
+        let masked = |text: &str| Redactor::of([]).masked(text);
+        assert_eq!(masked("token xglptt-0123abc, not gl"), format!("token x{MASK}, not gl"));
+        assert_eq!(masked("Bearer eyJhbGciOi.J9.x"), format!("Bearer {MASK}"));
+        assert_eq!(masked("the input keyJson"), "the input keyJson");
+        assert_eq!(masked(&format!("<{}>", BASE64_STANDARD.encode("glpat-0123456789"))), format!("<{MASK}>"));
     }
 
     #[test]
     fn words_become_one_short_line() {
-        assert_eq!(shown("a\n\tb\u{1b}[31m", &[]), "a b [31m");
-        assert_eq!(shown(&"é".repeat(600), &[]).chars().count(), 500);
+        assert_eq!(Redactor::of([]).shown("a\n\tb\u{1b}[31m"), "a b [31m");
+        assert_eq!(Redactor::of([]).shown(&"é".repeat(600)).chars().count(), 500);
     }
 }

@@ -1,6 +1,8 @@
 //! A run: what Glint asked for, how it stands there, and what it can be told.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -58,11 +60,20 @@ pub struct Run {
     pub backend: Backend,
     /// What to start, or the sentence that says what of the message cannot be read.
     pub request: Result<Request, String>,
-    /// The whole message, byte for byte, less its top-level `headers`.
-    pub payload: String,
+    /// The whole message, byte for byte.
+    pub text: String,
+    /// Where its top-level `headers` stand in it.
+    pub headers: Option<Range<usize>>,
 }
 
 impl Run {
+    /// The message less its `headers`, which were for the way, and the white space around it: what the pipeline is given.
+    pub fn payload(&self) -> Cow<'_, str> {
+        let Some(headers) = self.headers.clone() else { return self.text.trim_ascii().into() };
+        let (before, after) = (&self.text[..headers.start], &self.text[headers.end..]);
+        Cow::Owned([before.trim_ascii_start(), after.trim_ascii_end()].concat())
+    }
+
     /// The project's path, as far as the message names one.
     pub fn project_path(&self) -> Option<String> {
         let request = self.request.as_ref().ok()?;
@@ -115,8 +126,8 @@ pub struct Standing {
     pub link: Option<String>,
     pub external_id: Option<String>,
     pub updated_at: Option<DateTime<Utc>>,
-    /// The user's inputs as Glint kept them.
-    pub inputs: Inputs,
+    /// The user's inputs as Glint kept them: a JSON object, unread. Few who look at a run want them.
+    pub inputs: Option<Box<RawValue>>,
     /// Who started it: an e-mail address where Glint tells one, else its user id.
     pub started_by: Option<String>,
     /// Glint ends it by itself, from our reply.

@@ -2,6 +2,8 @@
 
 mod cache;
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_secretsmanager::Client;
@@ -10,24 +12,45 @@ use tokio::time::Instant;
 
 use crate::config::Config;
 use crate::credentials::{Credentials, HookKeys};
-use crate::json::Object;
+use crate::json::{self, Object};
 use crate::pipeline::Project;
-use cache::{Cache, Key, Stage};
+use cache::{Cache, Stage, Understood};
 pub use cache::{SecretError, Version};
 
-/// Where the function's secrets are.
+/// What stands for a project's path in the name of its own secret.
+const PROJECT: &str = "{project}";
+
+/// Where the function's secrets are, and what was read of them.
 pub struct Secrets {
-    cache: Cache,
-    glint: String,
-    tokens: String,
-    hook: Option<String>,
-    read: Option<String>,
+    glint: Secret<Credentials>,
+    /// One map of all projects, or with `{project}` in the name one secret for each.
+    tokens: Secret<Tokens>,
+    hook: Option<Secret<HookKeys>>,
+    read: Option<Secret<SecretString>>,
 }
 
-/// A secret as it was read: hand it back to say that it did not work.
+struct Secret<T> {
+    id: String,
+    cache: Cache<T>,
+}
+
+/// A secret of trigger tokens.
+enum Tokens {
+    /// By the projects' keys, those without a usable token among them.
+    Map(BTreeMap<String, Option<SecretString>>),
+    One(Option<SecretString>),
+}
+
+/// A secret as it was read: hand its version back to say that it did not work. Cloning is cheap.
 pub struct Kept<T> {
-    pub value: T,
+    pub value: Arc<T>,
     pub version: Version,
+}
+
+impl<T> Clone for Kept<T> {
+    fn clone(&self) -> Self {
+        Self { value: Arc::clone(&self.value), version: Arc::clone(&self.version) }
+    }
 }
 
 /// The point in time an answer must not be older than, and the one it must be there by.
@@ -38,33 +61,34 @@ pub struct When {
 }
 
 impl Secrets {
-    pub fn new(client: Client, config: &Config) -> Self {
+    pub fn new(client: &Client, config: &Config) -> Self {
+        fn secret<T>(id: &str, client: &Client, config: &Config, understood: Understood<T>) -> Secret<T> {
+            Secret { id: id.to_owned(), cache: Cache::new(client.clone(), config.secrets_ttl, understood) }
+        }
+        let tokens = &config.tokens_secret_id;
         Self {
-            cache: Cache::new(client, config.secrets_ttl),
-            glint: config.glint_secret_id.clone(),
-            tokens: config.tokens_secret_id.clone(),
-            hook: config.hook_secret_id.clone(),
-            read: config.read_secret_id.clone(),
+            glint: secret(&config.glint_secret_id, client, config, credentials),
+            tokens: secret(tokens, client, config, if tokens.contains(PROJECT) { one_token } else { token_map }),
+            hook: config.hook_secret_id.as_ref().map(|id| secret(id, client, config, hook_keys)),
+            read: config.read_secret_id.as_ref().map(|id| secret(id, client, config, trimmed)),
         }
     }
 
     /// How often Secrets Manager was asked since the last call of this.
     pub fn take_reads(&self) -> u64 {
-        self.cache.take_reads()
+        let hook = self.hook.as_ref().map_or(0, |hook| hook.cache.take_reads());
+        let read = self.read.as_ref().map_or(0, |read| read.cache.take_reads());
+        self.glint.cache.take_reads() + self.tokens.cache.take_reads() + hook + read
     }
 
     /// Glint's client id and secret.
     pub async fn glint(&self, when: When) -> Result<Kept<Credentials>, SecretError> {
-        let kept = self.cache.get(&Key::current(&self.glint), when).await?;
-        Ok(Kept { value: credentials(&self.glint, &kept.value)?, version: kept.version })
+        self.glint.current(when).await
     }
 
     /// The same read again because `refused` did not work: `None` where it has not changed, or was read again only just now.
     pub async fn glint_after(&self, refused: &Version, when: When) -> Result<Option<Kept<Credentials>>, SecretError> {
-        let Some(kept) = self.cache.get_after(&Key::current(&self.glint), refused, when).await? else {
-            return Ok(None);
-        };
-        Ok(Some(Kept { value: credentials(&self.glint, &kept.value)?, version: kept.version }))
+        self.glint.cache.get_after(&self.glint.id, refused, when).await
     }
 
     /// The client secret before the last rotation, and the one after it where the kept one proves to be the former.
@@ -73,8 +97,8 @@ impl Secrets {
         current: &Version,
         when: When,
     ) -> Result<Vec<SecretString>, SecretError> {
-        let rotated = self.rotated(&self.glint, current, when, credentials).await?;
-        Ok(rotated.into_iter().map(|credentials| credentials.client_secret).collect())
+        let rotated = self.glint.rotated(current, when).await?;
+        Ok(rotated.into_iter().map(|credentials| credentials.client_secret.clone()).collect())
     }
 
     /// The project's trigger token; `None` where the secret names no such project.
@@ -83,10 +107,9 @@ impl Secrets {
         project: &Project,
         when: When,
     ) -> Result<Option<Kept<SecretString>>, SecretError> {
-        let key = self.tokens_key(project);
-        let kept = self.cache.get(&key, when).await?;
-        if let Some(token) = self.token_in(&kept.value, project)? {
-            return Ok(Some(Kept { value: token, version: kept.version }));
+        let kept = self.tokens.cache.get(&self.tokens_id(project), Stage::Current, when).await?;
+        if let Some(token) = kept.value.of(project) {
+            return Ok(Some(Kept { value: Arc::new(token), version: kept.version }));
         }
         // A project may have been added since the secret was read.
         self.trigger_token_after(project, &kept.version, when).await
@@ -99,85 +122,74 @@ impl Secrets {
         refused: &Version,
         when: When,
     ) -> Result<Option<Kept<SecretString>>, SecretError> {
-        let Some(kept) = self.cache.get_after(&self.tokens_key(project), refused, when).await? else { return Ok(None) };
-        let token = self.token_in(&kept.value, project)?;
-        Ok(token.map(|value| Kept { value, version: kept.version }))
+        let kept = self.tokens.cache.get_after(&self.tokens_id(project), refused, when).await?;
+        Ok(kept.and_then(|kept| Some(Kept { value: Arc::new(kept.value.of(project)?), version: kept.version })))
     }
 
     /// The projects that the token map names; empty where each project has a secret of its own.
     pub async fn projects(&self, when: When) -> Result<Vec<String>, SecretError> {
-        if self.one_per_project() {
+        if self.tokens.id.contains(PROJECT) {
             return Ok(Vec::new());
         }
-        let kept = self.cache.get(&Key::current(&self.tokens), when).await?;
-        let map = Object::parse(kept.value.expose_secret()).map_err(|_| not_json(&self.tokens))?;
-        Ok(map.iter().map(|(project, _)| project.to_owned()).collect())
+        match &*self.tokens.current(when).await?.value {
+            Tokens::Map(map) => Ok(map.keys().cloned().collect()),
+            Tokens::One(_) => Ok(Vec::new()),
+        }
     }
 
     /// What hooks must prove; `None` where hooks are not wanted.
     pub async fn hook(&self, when: When) -> Result<Option<Kept<HookKeys>>, SecretError> {
-        let Some(id) = &self.hook else { return Ok(None) };
-        let kept = self.cache.get(&Key::current(id), when).await?;
-        Ok(Some(Kept { value: hook_keys(id, &kept.value)?, version: kept.version }))
+        let Some(hook) = &self.hook else { return Ok(None) };
+        hook.current(when).await.map(Some)
     }
 
     /// What hooks had to prove before the last rotation, and what after it where the kept one proves to be the former.
-    pub async fn rotated_hooks(&self, current: &Version, when: When) -> Result<Vec<HookKeys>, SecretError> {
-        let Some(id) = &self.hook else { return Ok(Vec::new()) };
-        self.rotated(id, current, when, hook_keys).await
+    pub async fn rotated_hooks(&self, current: &Version, when: When) -> Result<Vec<Arc<HookKeys>>, SecretError> {
+        let Some(hook) = &self.hook else { return Ok(Vec::new()) };
+        hook.rotated(current, when).await
     }
 
     /// The token for looking pipelines up; `None` where none is set.
-    pub async fn read_token(&self, when: When) -> Result<Option<SecretString>, SecretError> {
-        let Some(id) = &self.read else { return Ok(None) };
-        let kept = self.cache.get(&Key::current(id), when).await?;
-        Ok(Some(SecretString::from(kept.value.expose_secret().trim().to_owned())))
+    pub async fn read_token(&self, when: When) -> Result<Option<Arc<SecretString>>, SecretError> {
+        let Some(read) = &self.read else { return Ok(None) };
+        read.current(when).await.map(|kept| Some(kept.value))
     }
 
-    /// What `read` makes of the version before the last rotation, and of the one after it where `current` proves to be
-    /// the former: it was rotated since, and a newer version is there to be read.
-    async fn rotated<T>(
-        &self,
-        id: &str,
-        current: &Version,
-        when: When,
-        read: fn(&str, &SecretString) -> Result<T, SecretError>,
-    ) -> Result<Vec<T>, SecretError> {
-        let Some(previous) = self.previous(id, when).await? else { return Ok(Vec::new()) };
-        let mut values: Vec<T> = read(id, &previous.value).into_iter().collect();
+    fn tokens_id(&self, project: &Project) -> String {
+        self.tokens.id.replace(PROJECT, &project.path())
+    }
+}
+
+impl<T> Secret<T> {
+    async fn current(&self, when: When) -> Result<Kept<T>, SecretError> {
+        self.cache.get(&self.id, Stage::Current, when).await
+    }
+
+    /// The version before the last rotation, and the one after it where `current` proves to be the former: it was rotated since, and a newer
+    /// version is there to be read.
+    async fn rotated(&self, current: &Version, when: When) -> Result<Vec<Arc<T>>, SecretError> {
+        // One that is missing or was never of use proves nothing, and is as good as none.
+        let previous = match self.cache.get(&self.id, Stage::Previous, when).await {
+            Ok(previous) => previous,
+            Err(error) if error.is_transient() => return Err(error),
+            Err(_) => return Ok(Vec::new()),
+        };
+        let mut values = vec![previous.value];
         if previous.version == *current
-            && let Some(newer) = self.cache.get_after(&Key::current(id), current, when).await?
+            && let Some(newer) = self.cache.get_after(&self.id, current, when).await?
         {
-            values.push(read(id, &newer.value)?);
+            values.push(newer.value);
         }
         Ok(values)
     }
+}
 
-    /// The version before the last rotation. One that is missing or was never of use proves nothing, and is as good as none.
-    async fn previous(&self, id: &str, when: When) -> Result<Option<Kept<SecretString>>, SecretError> {
-        match self.cache.get(&Key { id: id.to_owned(), stage: Stage::Previous }, when).await {
-            Ok(kept) => Ok(Some(kept)),
-            Err(error) if error.is_transient() => Err(error),
-            Err(_) => Ok(None),
+impl Tokens {
+    fn of(&self, project: &Project) -> Option<SecretString> {
+        match self {
+            Self::Map(map) => spellings(project).iter().find_map(|key| map.get(key)?.clone()),
+            Self::One(token) => token.clone(),
         }
-    }
-
-    fn one_per_project(&self) -> bool {
-        self.tokens.contains("{project}")
-    }
-
-    fn tokens_key(&self, project: &Project) -> Key {
-        Key::current(&self.tokens.replace("{project}", &project.path()))
-    }
-
-    fn token_in(&self, text: &SecretString, project: &Project) -> Result<Option<SecretString>, SecretError> {
-        if self.one_per_project() {
-            let token = text.expose_secret().trim();
-            return Ok((!token.is_empty()).then(|| SecretString::from(token.to_owned())));
-        }
-        let map = Object::parse(text.expose_secret()).map_err(|_| not_json(&self.tokens))?;
-        let token = spellings(project).into_iter().find_map(|key| map.string(&key));
-        Ok(token.map(|token| token.trim().to_owned()).filter(|token| !token.is_empty()).map(SecretString::from))
     }
 }
 
@@ -195,6 +207,24 @@ fn credentials(id: &str, text: &SecretString) -> Result<Credentials, SecretError
         return Err(SecretError::Unusable(format!("the secret `{id}` has no `clientId` or no `clientSecret`")));
     };
     Ok(Credentials { client_id, client_secret: SecretString::from(secret) })
+}
+
+fn token_map(id: &str, text: &SecretString) -> Result<Tokens, SecretError> {
+    let map = Object::parse(text.expose_secret()).map_err(|_| not_json(id))?;
+    let token = |value| json::string(value).and_then(|token| trimmed_token(&token));
+    Ok(Tokens::Map(map.iter().map(|(key, value)| (key.to_owned(), token(value))).collect()))
+}
+
+fn one_token(_: &str, text: &SecretString) -> Result<Tokens, SecretError> {
+    Ok(Tokens::One(trimmed_token(text.expose_secret())))
+}
+
+fn trimmed_token(text: &str) -> Option<SecretString> {
+    Some(text.trim()).filter(|token| !token.is_empty()).map(SecretString::from)
+}
+
+fn trimmed(_: &str, text: &SecretString) -> Result<SecretString, SecretError> {
+    Ok(SecretString::from(text.expose_secret().trim()))
 }
 
 fn hook_keys(id: &str, text: &SecretString) -> Result<HookKeys, SecretError> {

@@ -13,7 +13,7 @@ use lambda_runtime::tracing::subscriber::{
 pub use metrics::{Metric, Metrics, NAMESPACE};
 
 use crate::config::LogFormat;
-use crate::redact;
+use crate::redact::Redactor;
 
 /// Starts logging to standard output, as Lambda's logging controls say.
 ///
@@ -39,7 +39,7 @@ pub fn init(level: Option<&str>, format: LogFormat) {
 
 /// Says why the function does not start, on standard error: there is no subscriber yet.
 pub fn fatal(why: &dyn std::fmt::Display) {
-    drop(writeln!(io::stderr().lock(), "{}", redact::masked(&why.to_string(), &[])));
+    drop(writeln!(io::stderr().lock(), "{}", Redactor::of([]).masked(&why.to_string())));
 }
 
 /// Prints one line of JSON for CloudWatch to read metrics from.
@@ -61,7 +61,7 @@ impl<'a> MakeWriter<'a> for Masked {
 impl Write for Masked {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         // The subscriber hands over whole lines.
-        io::stdout().lock().write_all(redact::masked(&String::from_utf8_lossy(bytes), &[]).as_bytes())?;
+        io::stdout().lock().write_all(Redactor::of([]).masked(&String::from_utf8_lossy(bytes)).as_bytes())?;
         Ok(bytes.len())
     }
 

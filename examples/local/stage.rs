@@ -81,7 +81,7 @@ fn token(project: &str) -> String {
 
 /// Creates the run that a message names, and tells its project.
 fn add_run(sandbox: &Sandbox, text: &str) -> Option<String> {
-    let Ok(Message::Run(run)) = message::read(text) else { return None };
+    let Ok(Message::Run(run)) = message::read(text.to_owned()) else { return None };
     let Run { id, request, .. } = *run;
     let request = request.ok()?;
     let inputs =

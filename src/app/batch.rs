@@ -1,7 +1,10 @@
 //! All deliveries of an invocation at once, those of one run one after the other.
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
@@ -12,6 +15,7 @@ use super::note::Subject;
 use super::prove::Task;
 use crate::event::{Delivery, Terms};
 use crate::outcome::{Deferral, Outcome, Verdict};
+use crate::run::RunId;
 use crate::telemetry::Metric;
 
 /// A delivery's place in its batch.
@@ -28,7 +32,9 @@ impl Journey {
         let mut running = JoinSet::new();
         for group in groups {
             let (journey, done) = (self.clone(), done.clone());
-            running.spawn(async move { journey.one_after_the_other(group, &done).await }.in_current_span());
+            // Boxed: the future of a journey is large, and a spawned one is moved around.
+            let group = Box::pin(async move { journey.one_after_the_other(group, &done).await });
+            running.spawn(group.in_current_span());
         }
         drop(done);
         while let Ok(Some((place, verdict))) = timeout_at(self.cut_off(), verdict_of.recv()).await {
@@ -50,27 +56,20 @@ impl Journey {
         deliveries: Vec<Delivery>,
         verdicts: &mut [Option<Verdict>],
     ) -> Vec<Vec<(Place, Task, Terms)>> {
-        let mut proving = JoinSet::new();
-        let mut place_of = HashMap::new();
-        for (place, delivery) in deliveries.into_iter().enumerate() {
-            let (journey, subject) = (self.clone(), Subject::delivery(&delivery.terms, None));
-            let task = proving.spawn(async move { journey.proven(delivery).await }.in_current_span());
-            place_of.insert(task.id(), (place, subject));
-        }
+        let proven = |(place, delivery): (Place, Delivery)| async move {
+            let subject = Subject::delivery(&delivery.terms, None);
+            (place, subject, caught(self.proven(delivery)).await)
+        };
+        let mut proving: FuturesUnordered<_> = deliveries.into_iter().enumerate().map(proven).collect();
         let mut tasks = Vec::new();
-        while let Ok(Some(proven)) = timeout_at(self.cut_off(), proving.join_next_with_id()).await {
-            let id = proven.as_ref().map_or_else(tokio::task::JoinError::id, |(id, _)| *id);
-            let Some((place, subject)) = place_of.remove(&id) else { continue };
+        while let Ok(Some((place, subject, proven))) = timeout_at(self.cut_off(), proving.next()).await {
             let verdict = match proven {
-                Ok((_, (Ok(task), terms))) => {
+                Ok((Ok(task), terms)) => {
                     tasks.push((place, task, terms));
                     continue;
                 }
-                Ok((_, (Err(outcome), _))) => Verdict::new(None, outcome),
-                Err(_) => {
-                    self.metrics.count(Metric::Panics);
-                    deferred(None, PANICKED)
-                }
+                Ok((Err(outcome), _)) => Verdict::new(None, outcome),
+                Err(Panicked) => self.panicked(None),
             };
             verdicts[place] = Some(self.noted(verdict, Instant::now(), &subject));
         }
@@ -93,34 +92,37 @@ impl Journey {
         let mut blocked = false;
         for (place, task, terms) in group {
             let (started, subject) = (Instant::now(), Subject::delivery(&terms, Some(&task)));
-            let verdict =
-                if blocked { deferred(task.run_id().cloned(), BLOCKED) } else { self.done_apart(task, terms).await };
+            let run_id = task.run_id().cloned();
+            let verdict = if blocked {
+                deferred(run_id, BLOCKED)
+            } else {
+                caught(self.done(task, &terms)).await.unwrap_or_else(|Panicked| self.panicked(run_id))
+            };
             blocked = verdict.again();
             // Nobody listens any more once the deadline is reached.
             drop(done.send((place, self.noted(verdict, started, &subject))));
         }
     }
 
-    /// Does the task in a task of its own, so that a panic in it is no panic of its neighbours.
-    async fn done_apart(&self, task: Task, terms: Terms) -> Verdict {
-        let (journey, run_id) = (self.clone(), task.run_id().cloned());
-        // A set, since it ends what it holds when it is dropped.
-        let mut apart = JoinSet::new();
-        apart.spawn(async move { journey.done(task, &terms).await }.in_current_span());
-        match apart.join_next().await {
-            Some(Ok(verdict)) => verdict,
-            _ => {
-                self.metrics.count(Metric::Panics);
-                deferred(run_id, PANICKED)
-            }
-        }
+    fn panicked(&self, run_id: Option<RunId>) -> Verdict {
+        self.metrics.count(Metric::Panics);
+        deferred(run_id, PANICKED)
     }
+}
+
+/// A panic, which was printed where it happened.
+struct Panicked;
+
+/// Awaits `work`, so that a panic in it is no panic of its neighbours.
+async fn caught<T>(work: impl Future<Output = T>) -> Result<T, Panicked> {
+    // What it was doing is given up as a whole, and all that it shares with others is behind locks.
+    AssertUnwindSafe(work).catch_unwind().await.map_err(|_| Panicked)
 }
 
 const CUT_OFF: &str = "the invocation ended before the delivery was done";
 const BLOCKED: &str = "an earlier delivery of the same run must come again first";
 const PANICKED: &str = "an internal error, which the function's log shows";
 
-fn deferred(run_id: Option<crate::run::RunId>, why: &str) -> Verdict {
+fn deferred(run_id: Option<RunId>, why: &str) -> Verdict {
     Verdict::new(run_id, Outcome::Deferred(Deferral::new(why)))
 }

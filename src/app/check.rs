@@ -1,5 +1,6 @@
 //! `{"check": true}`: what works and what does not, for a person and for a machine. Starts nothing.
 
+use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use futures_util::{StreamExt as _, stream};
@@ -196,8 +197,8 @@ impl Journey {
 }
 
 /// Two dots: no branch or tag can be called so.
-fn impossible() -> Vec<(&'static str, Box<serde_json::value::RawValue>)> {
-    vec![("ref", crate::json::raw(&"glint-gitlab-trigger..check"))]
+fn impossible() -> [(&'static str, Cow<'static, str>); 1] {
+    [("ref", Cow::Borrowed("\"glint-gitlab-trigger..check\""))]
 }
 
 fn difference(one: SystemTime, other: SystemTime) -> u64 {

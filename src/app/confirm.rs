@@ -19,7 +19,7 @@ impl Journey {
     pub async fn confirmed(
         &self,
         run: &Run,
-        plan: &Plan,
+        plan: &Plan<'_>,
         terms: &Terms,
         standing: &Standing,
     ) -> Result<Option<Pipeline>, String> {

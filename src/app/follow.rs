@@ -45,15 +45,15 @@ impl Journey {
     async fn believed(&self, claim: &RunClaim, progress: &Progress) -> Result<Option<RunId>, Outcome> {
         let Some(id) = RunId::parse(&claim.run_id) else { return Ok(None) };
         let deferred = |error| Outcome::Deferred(Deferral::new(error));
-        let (credentials, version) = self.credentials().await.map_err(deferred)?;
+        let kept = self.credentials().await.map_err(deferred)?;
         // An action may name its project by the number.
         let names = [progress.project.clone(), progress.pipeline.project_id.to_string()];
         let proves = |secret, name: &String| signature::proves_run(secret, name, id.as_str(), &claim.proof);
         let holds = |secret| names.iter().any(|name| proves(secret, name));
-        if holds(&credentials.client_secret) {
+        if holds(&kept.value.client_secret) {
             return Ok(Some(id));
         }
-        let others = self.app.secrets.rotated_client_secrets(&version, self.when()).await.map_err(deferred)?;
+        let others = self.app.secrets.rotated_client_secrets(&kept.version, self.when()).await.map_err(deferred)?;
         Ok(others.iter().any(holds).then_some(id))
     }
 

@@ -13,7 +13,7 @@ impl Journey {
     pub async fn handed_over(&self, task: &Task, terms: &Terms) -> Option<Verdict> {
         let queue = self.app.queue.as_ref().filter(|_| matches!(terms.door, Door::Web | Door::Topic))?;
         let message = match task {
-            Task::Start { run, text, claim } if waits(run, terms) => of_run(run, text, claim.as_ref(), terms),
+            Task::Start { run, claim } if waits(run, terms) => of_run(run, claim.as_ref(), terms),
             Task::Follow(progress) => Message {
                 body: serde_json::to_string(progress).ok()?,
                 group: progress.pipeline.external_id(),
@@ -49,7 +49,7 @@ fn waits(run: &Run, terms: &Terms) -> bool {
 }
 
 /// The message as it came, with what its body does not say as attributes.
-fn of_run(run: &Run, text: &str, claim: Option<&Claim>, terms: &Terms) -> Message {
+fn of_run(run: &Run, claim: Option<&Claim>, terms: &Terms) -> Message {
     let Aim { project, default_ref, omit_payload, omit_user_inputs } = terms.aim.clone();
     let flag = |value: Option<bool>| value.map(|value| value.to_string());
     let mut attributes: Vec<(&'static str, String)> = Vec::new();
@@ -66,5 +66,5 @@ fn of_run(run: &Run, text: &str, claim: Option<&Claim>, terms: &Terms) -> Messag
         // SQS refuses an empty attribute, which says nothing either.
         attributes.extend(value.filter(|value| !value.is_empty()).map(|value| (name, value)));
     }
-    Message { body: text.to_owned(), group: run.id.to_string(), deduplication: run.id.to_string(), attributes }
+    Message { body: run.text.clone(), group: run.id.to_string(), deduplication: run.id.to_string(), attributes }
 }

@@ -14,10 +14,9 @@ use crate::telemetry::Metric;
 
 /// What a proven delivery asks for.
 pub enum Task {
-    /// The message as it came, with the signature that came beside it.
+    /// The run of a message, with the signature that came beside it.
     Start {
         run: Box<Run>,
-        text: String,
         claim: Option<Claim>,
     },
     Follow(Box<Progress>),
@@ -82,7 +81,8 @@ impl Journey {
     async fn message(&self, unproven: Unproven, door: Door) -> Result<Task, Outcome> {
         let claim = unproven.claim_beside().cloned();
         let must_be_signed = matches!(door, Door::Web | Door::Topic);
-        let body = if door != Door::Web && !unproven.is_signed() && unproven.announces_change() {
+        // Anywhere else but on Glint's topic it need not be signed to be read as what it is.
+        let body = if door == Door::Topic && !unproven.is_signed() && unproven.announces_change() {
             return Err(Outcome::Ignored("a change-log message starts nothing"));
         } else if must_be_signed || unproven.is_signed() {
             // A message may wait on a queue or topic for days: only a webhook's signature has to be young.
@@ -91,8 +91,8 @@ impl Journey {
             unproven.trust_source()
         };
         let text = String::from_utf8(body).map_err(|_| unreadable("the body is not UTF-8"))?;
-        match message::read(&text) {
-            Ok(Message::Run(run)) => Ok(Task::Start { run, text, claim }),
+        match message::read(text) {
+            Ok(Message::Run(run)) => Ok(Task::Start { run, claim }),
             Ok(Message::ChangeLog) => Err(Outcome::Ignored("a change-log message starts nothing")),
             Err(why) => Err(Outcome::Unreadable { why, too_large: false }),
         }
@@ -104,13 +104,13 @@ impl Journey {
             return Err(Outcome::Unproven(Forged::Missing));
         }
         let now = must_be_young.then(|| self.utc());
-        let (credentials, version) = self.credentials().await.map_err(deferred)?;
-        let forged = match unproven.prove(&[credentials.client_secret], now) {
+        let kept = self.credentials().await.map_err(deferred)?;
+        let forged = match unproven.prove(std::slice::from_ref(&kept.value.client_secret), now) {
             Ok(body) => return Ok(body),
             Err(forged @ Forged::Mismatch) => forged,
             Err(forged) => return Err(Outcome::Unproven(forged)),
         };
-        let others = self.app.secrets.rotated_client_secrets(&version, self.when()).await.map_err(deferred)?;
+        let others = self.app.secrets.rotated_client_secrets(&kept.version, self.when()).await.map_err(deferred)?;
         unproven.prove(&others, now).map_err(|_| Outcome::Unproven(forged))
     }
 
@@ -121,11 +121,11 @@ impl Journey {
         };
         let kept = self.app.secrets.hook(self.when()).await.map_err(unread)?;
         let kept = kept.ok_or(Outcome::Unproven(Forged::NotWanted))?;
-        let holds = |keys: HookKeys| proof.holds(body, &keys, self.utc());
-        match holds(kept.value) {
+        let holds = |keys: &HookKeys| proof.holds(body, keys, self.utc());
+        match holds(&kept.value) {
             Err(Forged::Mismatch) => {
                 let others = self.app.secrets.rotated_hooks(&kept.version, self.when()).await.map_err(unread)?;
-                let believed = others.into_iter().any(|keys| holds(keys).is_ok());
+                let believed = others.iter().any(|keys| holds(keys).is_ok());
                 believed.then_some(()).ok_or(Outcome::Unproven(Forged::Mismatch))?;
             }
             other => other.map_err(Outcome::Unproven)?,

@@ -4,16 +4,16 @@ use std::time::SystemTime;
 
 use super::journey::Journey;
 use crate::credentials::Credentials;
-use crate::glint::{Bearer, GlintError, Kept};
+use crate::glint::{Bearer, GlintError, Shown};
 use crate::pipeline::Pipeline;
 use crate::run::{Entity, RunId, Standing, Status, Update};
-use crate::secrets::{SecretError, Version};
+use crate::secrets::{Kept, SecretError};
 use crate::telemetry::Metric;
 
 /// What an update came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Updated {
-    Yes(Kept),
+    Yes(Shown),
     /// The run had ended, or is gone: nothing was written, and nothing needs to be.
     AlreadyEnded,
 }
@@ -25,12 +25,12 @@ impl Journey {
     }
 
     /// Glint's client id and secret.
-    pub async fn credentials(&self) -> Result<(Credentials, Version), SecretError> {
+    pub async fn credentials(&self) -> Result<Kept<Credentials>, SecretError> {
         let kept = self.app.secrets.glint(self.when()).await;
         if kept.is_err() {
             self.metrics.count(Metric::SecretsManagerFaults);
         }
-        kept.map(|kept| (kept.value, kept.version))
+        kept
     }
 
     pub async fn run(&self, id: &RunId) -> Result<Standing, GlintError> {
@@ -77,7 +77,7 @@ impl Journey {
         }
     }
 
-    async fn patch(&self, id: &RunId, update: &Update) -> Result<Kept, GlintError> {
+    async fn patch(&self, id: &RunId, update: &Update) -> Result<Shown, GlintError> {
         self.ask(|bearer| async move { self.app.glint.update(id, update, &bearer, self.last_call()).await }).await
     }
 
@@ -107,13 +107,13 @@ impl Journey {
 
     async fn bearer(&self) -> Result<Bearer, GlintError> {
         let unavailable = |error: SecretError| GlintError::Unavailable { why: error.to_string(), after: None };
-        let (credentials, version) = self.credentials().await.map_err(unavailable)?;
-        match self.app.glint.bearer(&credentials, self.now(), self.last_call()).await {
+        let kept = self.credentials().await.map_err(unavailable)?;
+        match self.app.glint.bearer(&kept.value, self.now(), self.last_call()).await {
             Err(GlintError::CredentialsRefused) => {}
             other => return other,
         }
         // Perhaps the secret was rotated since it was read: one read out of turn, and one more login only if it was.
-        match self.app.secrets.glint_after(&version, self.when()).await.map_err(unavailable)? {
+        match self.app.secrets.glint_after(&kept.version, self.when()).await.map_err(unavailable)? {
             Some(newer) => self.app.glint.bearer(&newer.value, self.now(), self.last_call()).await,
             None => Err(GlintError::CredentialsRefused),
         }

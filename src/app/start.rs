@@ -28,9 +28,7 @@ impl Journey {
         }
         match task {
             Task::Start { run, .. } if terms.door == Door::DeadLetters => self.end_dead_run(&run, terms).await,
-            Task::Start { run, text, .. } => {
-                // Only a hand-over needs it, and a batch may hold megabytes of it.
-                drop(text);
+            Task::Start { run, .. } => {
                 let mut trail = Trail::default();
                 let outcome = self.start(&run, terms, &mut trail).await.unwrap_or_else(|outcome| outcome);
                 self.settled(&run, terms, outcome, &trail).await
@@ -64,7 +62,7 @@ impl Journey {
         };
         is_open(&standing).map_err(doubted)?;
         let credentials = self.credentials().await.map_err(|error| doubted(Outcome::Deferred(Deferral::new(error))));
-        let (credentials, _) = credentials?;
+        let credentials = credentials?.value;
         let planned = plan(run, &terms.aim, &self.app.policy, &credentials.client_secret);
         let mut plan = planned.map_err(|refusal| doubted(Outcome::Refused(refusal)))?;
         if claimed && let Some(pipeline) = self.confirmed(run, &plan, terms, &standing).await.map_err(doubt)? {
@@ -89,8 +87,8 @@ impl Journey {
         trail.label = Some(words::TRIGGERING.to_owned());
         match self.update(&run.id, &Update::label(words::TRIGGERING)).await {
             Ok(Updated::AlreadyEnded) => Err(Outcome::Duplicate),
-            Ok(Updated::Yes(kept)) => {
-                if kept.label == Some(false) {
+            Ok(Updated::Yes(shown)) => {
+                if shown.label == Some(false) {
                     self.metrics.count(Metric::ClaimsNotKept);
                     if !self.app.labels_lost.swap(true, Ordering::Relaxed) {
                         tracing::warn!(

@@ -25,7 +25,7 @@ const REPORT: Duration = Duration::from_secs(3);
 
 impl Journey {
     /// The token of the plan's project.
-    pub async fn trigger_token(&self, plan: &Plan) -> Result<Kept<SecretString>, Outcome> {
+    pub async fn trigger_token(&self, plan: &Plan<'_>) -> Result<Kept<SecretString>, Outcome> {
         let project = &plan.project;
         match self.app.secrets.trigger_token(project, self.when()).await {
             Ok(Some(token)) => Ok(token),
@@ -56,11 +56,11 @@ impl Journey {
         &self,
         run: &Run,
         terms: &Terms,
-        plan: &Plan,
+        plan: &Plan<'_>,
         token: Kept<SecretString>,
     ) -> Result<Pipeline, Outcome> {
         let outcome = |error| self.of_gitlab(error, plan, || self.project_page(run, terms));
-        let refused = match self.sent(plan, token.value.clone()).await {
+        let refused = match self.sent(plan, &token.value).await {
             Err(refused @ TriggerError::TokenRefused(_)) => refused,
             other => return other.map_err(outcome),
         };
@@ -71,21 +71,21 @@ impl Journey {
             return Err(outcome(refused));
         };
         self.has_left(ENOUGH)?;
-        self.sent(plan, newer.value).await.map_err(outcome)
+        self.sent(plan, &newer.value).await.map_err(outcome)
     }
 
-    async fn sent(&self, plan: &Plan, token: SecretString) -> Result<Pipeline, TriggerError> {
+    async fn sent(&self, plan: &Plan<'_>, token: &SecretString) -> Result<Pipeline, TriggerError> {
         let pipeline = retry(self.deadline, || async {
             let limit = self.left().saturating_sub(REPORT).min(TRIGGER);
             if limit < SHORTEST {
                 return Err(TriggerError::NotSent("no time left".to_owned()));
             }
-            self.app.gitlab.trigger(&plan.project, &token, &plan.body, &plan.secrets, limit).await
+            self.app.gitlab.trigger(&plan.project, token, &plan.body, &plan.secrets, limit).await
         });
         self.timed(Metric::GitLabLatency, pipeline).await
     }
 
-    fn of_gitlab(&self, error: TriggerError, plan: &Plan, page: impl Fn() -> String) -> Outcome {
+    fn of_gitlab(&self, error: TriggerError, plan: &Plan<'_>, page: impl Fn() -> String) -> Outcome {
         match error {
             TriggerError::TokenRefused(words) => Outcome::Rejected(format!(
                 "GitLab has no project `{}` for this token: {words}\nhint: check the action's project name, and that the trigger token belongs to it",

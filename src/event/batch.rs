@@ -14,19 +14,35 @@ pub const KIND: &str = "x-glint-kind";
 pub const KIND_HOOK: &str = "hook";
 pub const KIND_REPORT: &str = "report";
 
+const SQS: &str = "aws:sqs";
+
+/// The deliveries of an event of SQS as Lambda writes them, read in one go: nearly all events are these. `None` for what is another's, or not
+/// as it should be: its members will tell.
+pub fn queue(payload: &RawValue, doors: &Doors) -> Option<Event> {
+    if !payload.get().starts_with(r#"{"Records":["#) {
+        return None;
+    }
+    let SqsEvent { records, .. } = serde_json::from_str(payload.get()).ok()?;
+    let all_queued = records.iter().all(|message| message.event_source.as_deref() == Some(SQS));
+    all_queued.then(|| messages(records, doors))
+}
+
+fn messages(messages: Vec<SqsMessage>, doors: &Doors) -> Event {
+    Event::Deliveries(Source::Queue, messages.into_iter().map(|message| queued(message, doors)).collect())
+}
+
 /// The deliveries of `Records`, which SQS and SNS share.
-pub fn records(payload: &RawValue, records: &RawValue, doors: &Doors) -> Result<Event, NotRecognised> {
+pub fn records(records: &RawValue, doors: &Doors) -> Result<Event, NotRecognised> {
     let unreadable = |error: serde_json::Error| NotRecognised(format!("the event's `Records` cannot be read: {error}"));
     let list: Vec<Object> = serde_json::from_str(records.get()).map_err(unreadable)?;
     if list.first().is_some_and(|record| record.get("Sns").is_some()) {
         let deliveries = list.iter().map(|record| notification(record)).collect();
         return Ok(Event::Deliveries(Source::Notice, deliveries));
     }
-    if !list.iter().all(|record| record.string("eventSource").is_some_and(|source| source == "aws:sqs")) {
+    if !list.iter().all(|record| record.string("eventSource").is_some_and(|source| source == SQS)) {
         return Err(NotRecognised("the event's `Records` are neither SQS's nor SNS's".to_owned()));
     }
-    let event: SqsEvent = serde_json::from_str(payload.get()).map_err(unreadable)?;
-    Ok(Event::Deliveries(Source::Queue, event.records.into_iter().map(|message| queued(message, doors)).collect()))
+    serde_json::from_str(records.get()).map(|records| messages(records, doors)).map_err(unreadable)
 }
 
 fn queued(message: SqsMessage, doors: &Doors) -> Delivery {

@@ -21,7 +21,11 @@ pub fn opened(body: String, claim: Option<Claim>) -> Result<Unproven, String> {
     if root.get("topic").is_some() && root.get("partition").is_some() && root.get("offset").is_some() {
         return record(&root).map(|(message, _)| unproven(message, claim));
     }
-    Ok(unproven(body, claim))
+    if claim.is_some() {
+        return Ok(unproven(body, claim));
+    }
+    let inner = Claim::inside(&root);
+    Ok(Unproven::claiming_inside(body, inner))
 }
 
 fn unproven(text: String, claim: Option<Claim>) -> Unproven {

@@ -1,21 +1,21 @@
 //! What GitLab's answer to a trigger means.
 
-use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::TriggerError;
 use crate::http::Answer;
 use crate::pipeline::Pipeline;
-use crate::redact;
+use crate::redact::Redactor;
 
 /// GitLab's words for its limit of pipelines a minute, which it sends as a 400 and without a wait.
 const THROTTLED: &str = "Too many pipelines created in the last minute";
 
-/// Sorts `answer` into what a caller can do about it. Its words are shown to people, without `secrets`.
-pub fn decode(answer: &Answer, secrets: &[&SecretString]) -> Result<Pipeline, TriggerError> {
+/// Sorts `answer`, of the project at `project_url`, into what a caller can do about it. Its words are shown to people, behind `redactor`, which
+/// is made only where there are words.
+pub fn decode(answer: &Answer, project_url: &str, redactor: impl Fn() -> Redactor) -> Result<Pipeline, TriggerError> {
     let shown = || {
-        let words = redact::shown(&words(&answer.body), secrets);
+        let words = redactor().shown(&words(&answer.body));
         if words.is_empty() {
             format!("status {}", answer.status)
         } else {
@@ -25,7 +25,7 @@ pub fn decode(answer: &Answer, secrets: &[&SecretString]) -> Result<Pipeline, Tr
     Err(match answer.status {
         201 => {
             let unreadable = || TriggerError::Unknown("GitLab's 201 cannot be read".to_owned());
-            return created(&answer.body, secrets).ok_or_else(unreadable);
+            return created(&answer.body, project_url, redactor).ok_or_else(unreadable);
         }
         401 | 404 => TriggerError::TokenRefused(shown()),
         400 if words(&answer.body).contains(THROTTLED) => TriggerError::Throttled(None),
@@ -39,7 +39,7 @@ pub fn decode(answer: &Answer, secrets: &[&SecretString]) -> Result<Pipeline, Tr
     })
 }
 
-fn created(body: &[u8], secrets: &[&SecretString]) -> Option<Pipeline> {
+fn created(body: &[u8], project_url: &str, redactor: impl Fn() -> Redactor) -> Option<Pipeline> {
     #[derive(Deserialize)]
     struct Created {
         id: u64,
@@ -48,10 +48,12 @@ fn created(body: &[u8], secrets: &[&SecretString]) -> Option<Pipeline> {
     }
     let Created { id, project_id, web_url } = serde_json::from_slice(body).ok()?;
     let is_link = web_url.starts_with("https://") || web_url.starts_with("http://");
-    (is_link && !web_url.contains(char::is_control) && web_url.len() <= 2048).then_some(Pipeline {
+    // What could be written without GitLab's help repeats no secret.
+    let is_known = web_url == format!("{project_url}/-/pipelines/{id}");
+    (is_link && !web_url.contains(char::is_control) && web_url.len() <= 2048).then(|| Pipeline {
         id,
         project_id,
-        url: redact::masked(&web_url, secrets),
+        url: if is_known { web_url } else { redactor().masked(&web_url) },
     })
 }
 
@@ -83,12 +85,14 @@ fn collect(value: &Value, name: Option<&str>, words: &mut Vec<String>) {
 mod tests {
     use super::*;
     use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
+    use secrecy::SecretString;
     use std::time::Duration;
 
     fn decoded(status: u16, body: &str) -> Result<Pipeline, TriggerError> {
         decode(
             &Answer { status, headers: HeaderMap::new(), body: body.as_bytes().to_vec() },
-            &[&SecretString::from("glptt-secret-token")],
+            "https://gitlab.example.com/g/p",
+            || Redactor::of([&SecretString::from("glptt-secret-token")]),
         )
     }
 
@@ -98,6 +102,14 @@ mod tests {
             decoded(201, r#"{"id":257,"project_id":123,"web_url":"http://127.0.0.1/g/p/-/pipelines/257","new":{}}"#)
                 .unwrap();
         assert_eq!(pipeline.external_id(), "gl_123_257");
+    }
+
+    #[test]
+    fn a_page_that_repeats_the_token_is_shown_without_it() {
+        let url = |url: &str| decoded(201, &format!(r#"{{"id":7,"project_id":1,"web_url":"{url}"}}"#)).unwrap().url;
+        let page = "https://gitlab.example.com/g/p/-/pipelines/7";
+        assert_eq!(url(page), page);
+        assert_eq!(url(&format!("{page}?glptt-secret-token")), format!("{page}?[redacted]"));
     }
 
     #[test]
@@ -143,7 +155,7 @@ mod tests {
         headers.insert(RETRY_AFTER, HeaderValue::from_static("9"));
         let answer = Answer { status: 429, headers, body: b"Retry later".to_vec() };
         assert_eq!(
-            decode(&answer, &[&SecretString::from("t")]),
+            decode(&answer, "", || Redactor::of([])),
             Err(TriggerError::Throttled(Some(Duration::from_secs(9))))
         );
     }

@@ -1,15 +1,20 @@
 //! One login for all, until shortly before it expires.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use reqwest::Method;
+use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::time::Instant;
+use zeroize::Zeroizing;
 
 use super::{Glint, GlintError, LIMIT, no_answer, refusal_of_login};
 use crate::credentials::Credentials;
+use crate::redact::Redactor;
 use crate::retry::retry;
 
 /// A login is given up this part of its life before its end.
@@ -17,24 +22,35 @@ const MARGIN: u32 = 10;
 /// What is kept of Glint's answer at the most.
 const CAP: usize = 64 * 1024;
 
-/// Glint's bearer token.
+/// Glint's bearer token. Cloning is cheap.
 #[derive(Clone, Debug)]
-pub struct Bearer {
-    token: SecretString,
-    /// What it was given for.
-    client_secret: SecretString,
+pub struct Bearer(Arc<Token>);
+
+#[derive(Debug)]
+struct Token {
+    /// `Bearer ...`, wiped when nobody needs it any more.
+    header: HeaderValue,
+    /// Hides all that Glint was ever sent of secrets, and might repeat in its words.
+    redactor: Redactor,
     /// Counts logins, so that a refused one is forgotten once, by whoever notices first.
     serial: u64,
 }
 
 impl Bearer {
-    pub(super) fn expose(&self) -> &SecretString {
-        &self.token
+    /// Fails where `token` is nothing that a header can hold.
+    fn new(token: &SecretString, client_secret: &SecretString, serial: u64) -> Result<Self, GlintError> {
+        let text = Zeroizing::new(format!("Bearer {}", token.expose_secret()).into_bytes());
+        let mut header = HeaderValue::from_maybe_shared(Bytes::from_owner(text)).map_err(|_| super::unreadable())?;
+        header.set_sensitive(true);
+        Ok(Self(Arc::new(Token { header, redactor: Redactor::of([token, client_secret]), serial })))
     }
 
-    /// All that Glint was ever sent of secrets, and might repeat in its words.
-    pub(super) fn secrets(&self) -> [&SecretString; 2] {
-        [&self.token, &self.client_secret]
+    pub(super) fn header(&self) -> HeaderValue {
+        self.0.header.clone()
+    }
+
+    pub(super) fn redactor(&self) -> &Redactor {
+        &self.0.redactor
     }
 }
 
@@ -70,7 +86,7 @@ impl Glint {
         }
         let (token, lifetime) = retry(by, || self.log_in(credentials)).await?;
         state.serial += 1;
-        let bearer = Bearer { token, client_secret: credentials.client_secret.clone(), serial: state.serial };
+        let bearer = Bearer::new(&token, &credentials.client_secret, state.serial)?;
         let expires_at = now + (lifetime - lifetime / MARGIN);
         state.session = Some(Session { bearer: bearer.clone(), client_id: credentials.client_id.clone(), expires_at });
         Ok(bearer)
@@ -79,7 +95,7 @@ impl Glint {
     /// Forgets `bearer`, which Glint refused, unless a newer one has taken its place.
     pub async fn forget(&self, bearer: &Bearer) {
         let mut state = self.login.current.lock().await;
-        if state.session.as_ref().is_some_and(|session| session.bearer.serial == bearer.serial) {
+        if state.session.as_ref().is_some_and(|session| session.bearer.0.serial == bearer.0.serial) {
             state.session = None;
         }
     }
@@ -94,7 +110,7 @@ impl Glint {
         }
         let body =
             json!({ "clientId": credentials.client_id, "clientSecret": credentials.client_secret.expose_secret() });
-        let request = self.request(Method::POST, "auth/access_token", Some(&body))?;
+        let request = self.request(Method::POST, "auth/access_token", Some(super::written(&body)))?;
         let answer = self.http.send(request, CAP, LIMIT).await.map_err(no_answer)?;
         if !(200..300).contains(&answer.status) {
             return Err(refusal_of_login(&answer));

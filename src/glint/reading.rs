@@ -13,9 +13,23 @@ pub fn run(body: &[u8]) -> Option<Standing> {
     #[derive(Deserialize)]
     struct Answer<'a> {
         #[serde(borrow)]
-        run: &'a RawValue,
+        run: Object<'a>,
     }
-    standing(serde_json::from_slice::<Answer>(body).ok()?.run)
+    standing(&serde_json::from_slice::<Answer>(body).ok()?.run)
+}
+
+/// The label of the run that an answer shows, which may bear none. `None` where the answer shows no run.
+pub fn label(body: &[u8]) -> Option<Option<String>> {
+    #[derive(Deserialize)]
+    struct Answer {
+        run: Labelled,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Labelled {
+        status_label: Option<String>,
+    }
+    serde_json::from_slice::<Answer>(body).ok().map(|answer| answer.run.status_label)
 }
 
 /// The runs of a list. Those that cannot be read are left out.
@@ -26,7 +40,7 @@ pub fn runs(body: &[u8]) -> Option<Vec<Standing>> {
         runs: Vec<&'a RawValue>,
     }
     let answer: Answer = serde_json::from_slice(body).ok()?;
-    Some(answer.runs.into_iter().filter_map(standing).collect())
+    Some(answer.runs.into_iter().filter_map(|run| standing(&Object::parse(run.get()).ok()?)).collect())
 }
 
 /// The code and the words of an error: `error` is a string, or on newer routes an object.
@@ -39,21 +53,19 @@ pub fn error(body: &[u8]) -> (String, String) {
     (code.clone(), words.unwrap_or(code))
 }
 
-fn standing(value: &RawValue) -> Option<Standing> {
-    let run = Object::parse(value.get()).ok()?;
+fn standing(run: &Object) -> Option<Standing> {
     let text = |name: &str| run.string(name).map(std::borrow::Cow::into_owned).filter(|text| !text.is_empty());
-    let inputs = run.object("properties").ok().flatten().unwrap_or_default();
     Some(Standing {
         id: RunId::parse(&text("id")?)?,
         status: status(&text("status")?),
         label: text("statusLabel"),
-        link: text("link").or_else(|| first_link(&run)),
+        link: text("link").or_else(|| first_link(run)),
         external_id: text("externalRunId"),
         updated_at: text("updatedAt")
             .and_then(|at| DateTime::parse_from_rfc3339(&at).ok())
             .map(|at| at.with_timezone(&Utc)),
-        inputs: inputs.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
-        started_by: started_by(&run),
+        inputs: run.get("properties").map(RawValue::to_owned),
+        started_by: started_by(run),
         synchronized: run.object("payload").ok().flatten().is_some_and(|payload| payload.is_true("synchronized")),
     })
 }

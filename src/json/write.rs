@@ -1,8 +1,10 @@
 //! Writes JSON text: compact, or with one member cut or replaced and every other byte as it was.
 
+use std::ops::Range;
+
 use serde_json::value::RawValue;
 
-use super::{Key, Object, quote};
+use super::{Document, Key, Object, quote};
 
 /// How [`compact`] writes what is not ASCII.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,37 +72,39 @@ fn write_string(text: &str, non_ascii: NonAscii, out: &mut String) {
     }
 }
 
-/// The text of the object `text` without its top-level member `name`, every other byte as it was.
-///
-/// `None` where `text` is no object or has no such member.
-pub fn without_member(text: &str, name: &str) -> Option<String> {
-    let object = Object::parse(text).ok()?;
-    let index = object.members.iter().position(|(key, _)| key == name)?;
-    let end_of = |value: &RawValue| offset_in(text, value.get()) + value.get().len();
-    let (_, value) = &object.members[index];
-    let (from, to) = if index > 0 {
-        // From the end of the value before: the comma goes with the member.
-        (end_of(object.members[index - 1].1), end_of(value))
-    } else {
-        let brace = text.find('{')? + 1;
-        let rest = &text[end_of(value)..];
-        let comma = if object.members.len() > 1 { rest.find(',')? + 1 } else { 0 };
-        (brace, end_of(value) + comma)
-    };
-    Some([&text[..from], &text[to..]].concat())
-}
+impl Document<'_> {
+    /// Where its member `name` stands, with the comma that has to go with it. `None` where it has no such member.
+    pub fn place(&self, name: &str) -> Option<Range<usize>> {
+        let members = &self.root.members;
+        let index = members.iter().position(|(key, _)| key == name)?;
+        let end = self.place_of(members[index].1).end;
+        if index > 0 {
+            // From the end of the value before.
+            return Some(self.place_of(members[index - 1].1).end..end);
+        }
+        let brace = self.text.find('{')? + 1;
+        let comma = if members.len() > 1 { self.text[end..].find(',')? + 1 } else { 0 };
+        Some(brace..end + comma)
+    }
 
-/// The text of the object `text` with the value of its top-level member `name` replaced, every other byte as it was.
-pub fn with_member(text: &str, name: &str, value: &str) -> Option<String> {
-    let object = Object::parse(text).ok()?;
-    let old = object.members.iter().find(|(key, _)| key == name)?.1.get();
-    let from = offset_in(text, old);
-    Some([&text[..from], value, &text[from + old.len()..]].concat())
-}
+    /// Its text without the member `name`, every other byte as it was. `None` where it has no such member.
+    pub fn without(&self, name: &str) -> Option<String> {
+        let place = self.place(name)?;
+        Some([&self.text[..place.start], &self.text[place.end..]].concat())
+    }
 
-/// Where `part`, which borrows from `text`, starts in it.
-fn offset_in(text: &str, part: &str) -> usize {
-    part.as_ptr() as usize - text.as_ptr() as usize
+    /// Its text with the value of the member `name` replaced, every other byte as it was.
+    pub fn with(&self, name: &str, value: &str) -> Option<String> {
+        let (_, old) = self.root.members.iter().find(|(key, _)| key == name)?;
+        let place = self.place_of(old);
+        Some([&self.text[..place.start], value, &self.text[place.end..]].concat())
+    }
+
+    /// Where `value`, which borrows from the text, stands in it.
+    fn place_of(&self, value: &RawValue) -> Range<usize> {
+        let start = value.get().as_ptr() as usize - self.text.as_ptr() as usize;
+        start..start + value.get().len()
+    }
 }
 
 #[cfg(test)]
@@ -130,15 +134,16 @@ mod tests {
             (r#"{"a":1,"headers":"}","b":2}"#, r#"{"a":1,"b":2}"#),
             (r#"{"headers":{}}"#, "{}"),
         ] {
-            let cut = without_member(text, "headers").unwrap();
+            let cut = Document::parse(text).unwrap().without("headers").unwrap();
             assert_eq!(
                 compact(raw(&cut), NonAscii::Kept).unwrap(),
                 compact(raw(expected), NonAscii::Kept).unwrap(),
                 "{text}"
             );
         }
-        assert_eq!(without_member(r#"{"a": 1e-7,"headers":{}}"#, "headers").unwrap(), r#"{"a": 1e-7}"#);
-        assert_eq!(without_member(r#"{"a":{"headers":1}}"#, "headers"), None);
-        assert_eq!(with_member(r#"{"a": [1] ,"b":2}"#, "a", "{}").unwrap(), r#"{"a": {} ,"b":2}"#);
+        let document = |text| Document::parse(text).unwrap();
+        assert_eq!(document(r#"{"a": 1e-7,"headers":{}}"#).without("headers").unwrap(), r#"{"a": 1e-7}"#);
+        assert_eq!(document(r#"{"a":{"headers":1}}"#).without("headers"), None);
+        assert_eq!(document(r#"{"a": [1] ,"b":2}"#).with("a", "{}").unwrap(), r#"{"a": {} ,"b":2}"#);
     }
 }

@@ -12,10 +12,19 @@ use crate::run::{Backend, Inputs, Request, RunId};
 const MOST_MEMBERS: usize = 10_000;
 
 /// The objects that a message's facts may lie in.
-pub struct Shapes<'a> {
-    pub root: Object<'a>,
+pub struct Shapes<'s, 'a> {
+    pub root: &'s Object<'a>,
     /// What a template wrapped as `port_payload`.
-    pub wrapped: Option<Object<'a>>,
+    pub wrapped: Option<&'s Object<'a>>,
+}
+
+/// The objects within the message's `payload`, each read once.
+pub struct Parts<'a> {
+    /// `payload`, wherever it lies.
+    payload: Option<Object<'a>>,
+    action: Option<Object<'a>>,
+    /// The action's `invocationMethod`; empty where the message carries none.
+    pub method: Object<'a>,
 }
 
 /// Where templates seen in the field put the run id, the documented place first.
@@ -34,11 +43,14 @@ const RUN_ID_PATHS: [&[&str]; 9] = [
 /// Members of a message whose inputs a template spread at its root, that are no inputs themselves.
 const NOT_INPUTS: [&str; 7] = ["port_context", "glint_context", "glint", "headers", "run", "runId", "run_id"];
 
-impl<'a> Shapes<'a> {
+impl<'a> Shapes<'_, 'a> {
+    fn levels(&self) -> impl Iterator<Item = &Object<'a>> {
+        [Some(self.root), self.wrapped].into_iter().flatten()
+    }
+
     /// The run id, and whether it lay where only templates put it.
     pub fn run_id(&self) -> Result<(RunId, bool), Unreadable> {
-        let levels = [Some(&self.root), self.wrapped.as_ref()];
-        for level in levels.into_iter().flatten() {
+        for level in self.levels() {
             for path in RUN_ID_PATHS {
                 let Some(text) = follow(level, path).map_err(unreadable)? else { continue };
                 let id = RunId::parse(&text).ok_or_else(|| {
@@ -50,71 +62,62 @@ impl<'a> Shapes<'a> {
         Err(Unreadable("the message names no run: `context.runId` is missing".to_owned()))
     }
 
-    /// `payload`, wherever it lies.
-    fn payload(&self) -> Result<Option<Object<'a>>, serde_json::Error> {
-        match self.root.object("payload")? {
-            Some(payload) => Ok(Some(payload)),
-            None => self.wrapped.as_ref().map_or(Ok(None), |wrapped| wrapped.object("payload")),
-        }
-    }
-
-    /// The action's `invocationMethod`; empty where the message carries none.
-    pub fn invocation(&self) -> Result<Object<'a>, serde_json::Error> {
-        let action = self.payload()?.map_or(Ok(None), |payload| payload.object("action"))?;
-        Ok(action.map_or(Ok(None), |action| action.object("invocationMethod"))?.unwrap_or_default())
+    pub fn parts(&self) -> Result<Parts<'a>, serde_json::Error> {
+        let payload = match self.root.object("payload")? {
+            Some(payload) => Some(payload),
+            None => within(self.wrapped, "payload")?,
+        };
+        let action = within(payload.as_ref(), "action")?;
+        let method = within(action.as_ref(), "invocationMethod")?.unwrap_or_default();
+        Ok(Parts { payload, action, method })
     }
 
     pub fn clicked_at(&self) -> Option<DateTime<Utc>> {
-        let levels = [Some(&self.root), self.wrapped.as_ref()];
-        let at = levels
-            .into_iter()
-            .flatten()
-            .find_map(|level| level.object("trigger").ok()??.string("at").map(Cow::into_owned))?;
-        Some(DateTime::parse_from_rfc3339(&at).ok()?.to_utc())
+        let at = |level: &Object<'a>| level.object("trigger").ok()??.string("at");
+        Some(DateTime::parse_from_rfc3339(&self.levels().find_map(at)?).ok()?.to_utc())
     }
 
-    pub fn request(&self, method: &Object, templated: bool) -> Result<Request, serde_json::Error> {
+    pub fn request(&self, parts: &Parts<'a>, templated: bool) -> Result<Request, serde_json::Error> {
+        let method = &parts.method;
         let text = |name| method.string(name).map(Cow::into_owned);
-        let payload = self.payload()?;
         Ok(Request {
             group: text("groupName"),
             project: text("projectName"),
             default_ref: text("defaultRef").filter(|text| !text.is_empty()),
-            inputs: self.inputs(payload.as_ref(), templated)?,
+            inputs: self.inputs(parts, templated)?,
             pipeline_variables: method
                 .object("pipelineVariables")?
                 .map_or(Ok(Vec::new()), |object| members(&object))?,
-            secret_inputs: self.secret_inputs(payload.as_ref())?,
+            secret_inputs: self.secret_inputs(parts)?,
             omit_payload: method.is_true("omitPayload"),
             omit_user_inputs: method.is_true("omitUserInputs"),
         })
     }
 
-    fn inputs(&self, payload: Option<&Object<'a>>, templated: bool) -> Result<Inputs, serde_json::Error> {
-        if let Some(properties) = payload.map_or(Ok(None), |payload| payload.object("properties"))? {
+    fn inputs(&self, parts: &Parts<'a>, templated: bool) -> Result<Inputs, serde_json::Error> {
+        if let Some(properties) = within(parts.payload.as_ref(), "properties")? {
             return members(&properties);
         }
-        for level in [Some(&self.root), self.wrapped.as_ref()].into_iter().flatten() {
+        for level in self.levels() {
             if let Some(inputs) = level.object("inputs")? {
                 return members(&inputs);
             }
         }
         // `{{ spreadValue() }}` of Glint's templates puts the inputs beside `port_context`.
-        let spread = templated && payload.is_none() && self.wrapped.is_none() && self.root.get("action").is_none();
-        let root = if spread { members(&self.root)? } else { Vec::new() };
+        let spread =
+            templated && parts.payload.is_none() && self.wrapped.is_none() && self.root.get("action").is_none();
+        let root = if spread { members(self.root)? } else { Vec::new() };
         Ok(root.into_iter().filter(|(name, _)| !NOT_INPUTS.contains(&name.as_str())).collect())
     }
 
     /// Names of the inputs that are ciphertext: `censoredProperties` of the message, and `encryption` in the action's form.
-    fn secret_inputs(&self, payload: Option<&Object<'a>>) -> Result<Vec<String>, serde_json::Error> {
-        let action = match payload.map_or(Ok(None), |payload| payload.object("action"))? {
-            Some(action) => Some(action),
-            None => self.root.object("action")?,
-        };
+    fn secret_inputs(&self, parts: &Parts<'a>) -> Result<Vec<String>, serde_json::Error> {
+        let of_root = if parts.action.is_none() { self.root.object("action")? } else { None };
+        let action = parts.action.as_ref().or(of_root.as_ref());
         let mut names = Vec::new();
         let listed = [
-            payload.and_then(|payload| payload.get("censoredProperties")),
-            action.as_ref().and_then(|action| action.get("encryptedProperties")),
+            parts.payload.as_ref().and_then(|payload| payload.get("censoredProperties")),
+            action.and_then(|action| action.get("encryptedProperties")),
         ];
         for list in listed.into_iter().flatten() {
             let count = list.get().bytes().filter(|byte| *byte == b',').count();
@@ -123,8 +126,8 @@ impl<'a> Shapes<'a> {
             }
             names.extend(serde_json::from_str::<Vec<String>>(list.get()).unwrap_or_default());
         }
-        let form = action.map_or(Ok(None), |action| action.object("userInputs"))?;
-        let fields = form.map_or(Ok(None), |form| form.object("properties"))?.unwrap_or_default();
+        let form = within(action, "userInputs")?;
+        let fields = within(form.as_ref(), "properties")?.unwrap_or_default();
         for (name, field) in fields.iter() {
             if Object::parse(field.get()).is_ok_and(|field| field.string("encryption").is_some()) {
                 names.push(name.to_owned());
@@ -132,6 +135,11 @@ impl<'a> Shapes<'a> {
         }
         Ok(names)
     }
+}
+
+/// The object `name` within `object`, where there are both.
+fn within<'a>(object: Option<&Object<'a>>, name: &str) -> Result<Option<Object<'a>>, serde_json::Error> {
+    object.map_or(Ok(None), |object| object.object(name))
 }
 
 /// The backend that `method` names.

@@ -89,10 +89,8 @@ pub fn check(name: &str, allowed: &[String]) -> Result<(), Refusal> {
 }
 
 fn is_reserved(name: &str) -> bool {
-    let upper = name.to_ascii_uppercase();
-    FAMILIES.iter().any(|family| upper.starts_with(family))
-        || PROXIES.contains(&upper.as_str())
-        || WORDS.contains(&name)
+    let begins = |family: &&str| name.get(..family.len()).is_some_and(|start| start.eq_ignore_ascii_case(family));
+    FAMILIES.iter().any(begins) || PROXIES.iter().any(|proxy| name.eq_ignore_ascii_case(proxy)) || WORDS.contains(&name)
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! `port_payload`: the whole message, byte for byte, for the jobs that read `.port_payload.context.runId`.
 
+use std::borrow::Cow;
+
 /// The message as it is sent on. With `escape_dollar` each `$` is doubled: old `GitLabs` expand variables inside `TRIGGER_PAYLOAD` too, and
 /// turn `$$` back into `$` for the job.
-pub fn written(message: &str, escape_dollar: bool) -> String {
-    if escape_dollar { with_dollars_doubled(message) } else { message.to_owned() }
+pub fn written(message: Cow<'_, str>, escape_dollar: bool) -> Cow<'_, str> {
+    if escape_dollar { with_dollars_doubled(&message).into() } else { message }
 }
 
 /// `$` stands only inside JSON's strings, where it may also be spelled `\u0024`.
@@ -43,8 +45,8 @@ mod tests {
             (r#"{"a":"\\u0024"}"#, r#"{"a":"\\u0024"}"#),
             (r#"{"a":"\\$é\""}"#, r#"{"a":"\\$$é\""}"#),
         ] {
-            assert_eq!(written(given, true), expected);
-            assert_eq!(written(given, false), given);
+            assert_eq!(written(given.into(), true), expected);
+            assert_eq!(written(given.into(), false), given);
         }
     }
 }

@@ -1,16 +1,28 @@
 //! User inputs as a pipeline's variables, or as its inputs.
 
+use std::borrow::Cow;
+
 use secrecy::SecretString;
+use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use super::{Policy, Refusal, names, raw, secret_input};
+use super::{Policy, Refusal, names, payload, secret_input};
 use crate::json::{self, NonAscii};
 use crate::run::Inputs;
 
 /// GitLab.com's limits for variables.
 const LONGEST_VALUE: usize = 120 * 1024;
 const MOST: usize = 1200;
+
+/// Names and strings, as the members of an object.
+struct Strings<'a>(&'a [(String, Zeroizing<String>)]);
+
+impl Serialize for Strings<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, text)| (name, text.as_str())))
+    }
+}
 
 /// What the pipeline is given of the user's inputs. Decrypted secrets lie in it: no `Debug` of the values, and they are wiped on drop.
 pub enum Values {
@@ -76,20 +88,15 @@ impl Values {
     }
 
     /// The body's member: always an object, since GitLab refuses `"variables": null`; no `inputs` at all where there are none.
-    pub fn member(&self) -> Option<(&'static str, Box<RawValue>)> {
-        let object = |value: fn(&str) -> String| {
-            let pairs: Vec<Zeroizing<String>> = self
-                .pairs()
-                .iter()
-                .map(|(name, text)| Zeroizing::new(format!("{}:{}", json::quote(name), value(text))))
-                .collect();
-            let texts: Vec<&str> = pairs.iter().map(|pair| pair.as_str()).collect();
-            raw(format!("{{{}}}", texts.join(",")))
-        };
+    pub fn member(&self) -> Option<(&'static str, Cow<'static, str>)> {
         match self {
-            Self::Variables(_) => Some(("variables", object(json::quote))),
+            Self::Variables(values) => Some(("variables", serde_json::to_string(&Strings(values)).ok()?.into())),
             Self::Inputs(values) if values.is_empty() => None,
-            Self::Inputs(_) => Some(("inputs", object(str::to_owned))),
+            Self::Inputs(values) => {
+                let pair = |(name, value): &(String, Zeroizing<String>)| [&json::quote(name), ":", value].concat();
+                let pairs: Zeroizing<Vec<String>> = Zeroizing::new(values.iter().map(pair).collect());
+                Some(("inputs", ["{", &Zeroizing::new(pairs.join(",")), "}"].concat().into()))
+            }
         }
     }
 
@@ -155,7 +162,7 @@ fn typed(
     };
     // Without the escaped backslashes, what still looks like an escape is one.
     has_no_nul(name, &Zeroizing::new(text.replace("\\\\", "").replace("\\u0000", "\0")))?;
-    Ok(Zeroizing::new(super::payload::written(&text, policy.escape_dollar)))
+    Ok(Zeroizing::new(payload::written(text.as_str().into(), policy.escape_dollar).into_owned()))
 }
 
 fn compact(name: &str, value: &RawValue) -> Result<String, Refusal> {

@@ -1,4 +1,4 @@
-//! One read of a secret version however many ask, for as long as it may be kept.
+//! One read of a secret version however many ask, for as long as it may be kept, and understood once.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,22 +20,10 @@ const FORCED: Duration = Duration::from_secs(30);
 const ABSENT: Duration = Duration::from_secs(15);
 
 /// Which version of a secret, as a caller sees it.
-pub type Version = String;
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Key {
-    pub id: String,
-    pub stage: Stage,
-}
-
-impl Key {
-    pub fn current(id: &str) -> Self {
-        Self { id: id.to_owned(), stage: Stage::Current }
-    }
-}
+pub type Version = Arc<str>;
 
 /// Secrets Manager's staging labels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     Current,
     Previous,
@@ -73,30 +61,35 @@ impl Retry for SecretError {
     }
 }
 
-pub struct Cache {
+/// The versions of secrets of one kind, each as `understood` makes it of its text.
+pub struct Cache<T> {
     client: Client,
     ttl: Duration,
-    slots: Mutex<HashMap<Key, Arc<tokio::sync::Mutex<Slot>>>>,
+    understood: Understood<T>,
+    /// By stage, and by the secret's name.
+    slots: [Mutex<HashMap<String, Arc<tokio::sync::Mutex<Slot<T>>>>>; 2],
     reads: AtomicU64,
 }
 
+/// What the text of the secret of this name says.
+pub type Understood<T> = fn(&str, &SecretString) -> Result<T, SecretError>;
+
 /// What is known of one secret version. Whoever holds its lock reads; whoever waits for it finds what was read.
-#[derive(Default)]
-struct Slot {
-    entry: Option<Entry>,
+struct Slot<T> {
+    entry: Option<Entry<T>>,
+    /// Why there is none: it is missing, denied, or not what it should be.
     absent: Option<(SecretError, SystemTime)>,
     forced_at: Option<SystemTime>,
 }
 
-struct Entry {
-    value: SecretString,
-    version: Version,
+struct Entry<T> {
+    kept: Kept<T>,
     read_at: SystemTime,
 }
 
-impl Cache {
-    pub fn new(client: Client, ttl: Duration) -> Self {
-        Self { client, ttl, slots: Mutex::default(), reads: AtomicU64::new(0) }
+impl<T> Cache<T> {
+    pub fn new(client: Client, ttl: Duration, understood: Understood<T>) -> Self {
+        Self { client, ttl, understood, slots: Default::default(), reads: AtomicU64::new(0) }
     }
 
     pub fn take_reads(&self) -> u64 {
@@ -104,62 +97,62 @@ impl Cache {
     }
 
     /// The secret, read again where it is older than it may be.
-    pub async fn get(&self, key: &Key, when: When) -> Result<Kept<SecretString>, SecretError> {
-        let slot = self.slot(key);
+    pub async fn get(&self, id: &str, stage: Stage, when: When) -> Result<Kept<T>, SecretError> {
+        let slot = self.slot(id, stage);
         let mut slot = slot.lock().await;
         // What was read for this very invocation is fresh, however short secrets may be kept.
         let is_young = |at: SystemTime, limit: Duration| {
             at >= when.now || when.now.duration_since(at).is_ok_and(|age| age < limit)
         };
         if let Some(entry) = slot.entry.as_ref().filter(|entry| is_young(entry.read_at, self.ttl)) {
-            return Ok(entry.kept());
+            return Ok(entry.kept.clone());
         }
         // A version that does not exist is remembered as long as one that does: forgeries ask for it again and again.
-        let absent = if key.stage == Stage::Previous { self.ttl } else { self.ttl.min(ABSENT) };
+        let absent = if stage == Stage::Previous { self.ttl } else { self.ttl.min(ABSENT) };
         if let Some((error, _)) = slot.absent.as_ref().filter(|(_, at)| is_young(*at, absent)) {
             return Err(error.clone());
         }
-        self.read(key, &mut slot, when).await
+        self.read(id, stage, &mut slot, when).await
     }
 
-    /// The secret read again, if it has changed from `refused`.
-    pub async fn get_after(
-        &self,
-        key: &Key,
-        refused: &Version,
-        when: When,
-    ) -> Result<Option<Kept<SecretString>>, SecretError> {
-        let slot = self.slot(key);
+    /// The current version read again, if it has changed from `refused`.
+    pub async fn get_after(&self, id: &str, refused: &Version, when: When) -> Result<Option<Kept<T>>, SecretError> {
+        let slot = self.slot(id, Stage::Current);
         let mut slot = slot.lock().await;
-        if let Some(entry) = slot.entry.as_ref().filter(|entry| entry.version != *refused) {
-            return Ok(Some(entry.kept()));
+        if let Some(entry) = slot.entry.as_ref().filter(|entry| entry.kept.version != *refused) {
+            return Ok(Some(entry.kept.clone()));
         }
         let recently = slot.forced_at.is_some_and(|at| when.now.duration_since(at).unwrap_or_default() < FORCED);
         if recently {
             return Ok(None);
         }
         slot.forced_at = Some(when.now);
-        let kept = self.read(key, &mut slot, when).await?;
+        let kept = self.read(id, Stage::Current, &mut slot, when).await?;
         Ok((kept.version != *refused).then_some(kept))
     }
 
-    fn slot(&self, key: &Key) -> Arc<tokio::sync::Mutex<Slot>> {
-        let mut slots = self.slots.lock().expect("no panic while the lock is held");
-        Arc::clone(slots.entry(key.clone()).or_default())
+    fn slot(&self, id: &str, stage: Stage) -> Arc<tokio::sync::Mutex<Slot<T>>> {
+        let mut slots = self.slots[stage as usize].lock().expect("no panic while the lock is held");
+        if let Some(slot) = slots.get(id) {
+            return Arc::clone(slot);
+        }
+        Arc::clone(slots.entry(id.to_owned()).or_default())
     }
 
-    async fn read(&self, key: &Key, slot: &mut Slot, when: When) -> Result<Kept<SecretString>, SecretError> {
-        match retry(when.by, || self.ask(key)).await {
+    async fn read(&self, id: &str, stage: Stage, slot: &mut Slot<T>, when: When) -> Result<Kept<T>, SecretError> {
+        let read = retry(when.by, || self.ask(id, stage)).await;
+        let understood = read.and_then(|(text, version)| Ok((Arc::new((self.understood)(id, &text)?), version)));
+        match understood {
             Ok((value, version)) => {
-                let entry = Entry { value, version, read_at: when.now };
-                let kept = entry.kept();
-                *slot = Slot { entry: Some(entry), absent: None, forced_at: slot.forced_at };
+                let kept = Kept { value, version };
+                slot.entry = Some(Entry { kept: kept.clone(), read_at: when.now });
+                slot.absent = None;
                 Ok(kept)
             }
             Err(error) if error.is_transient() => {
                 let in_grace =
-                    |entry: &&Entry| when.now.duration_since(entry.read_at).is_ok_and(|age| age < self.ttl + GRACE);
-                slot.entry.as_ref().filter(in_grace).map(Entry::kept).ok_or(error)
+                    |entry: &&Entry<T>| when.now.duration_since(entry.read_at).is_ok_and(|age| age < self.ttl + GRACE);
+                slot.entry.as_ref().filter(in_grace).map(|entry| entry.kept.clone()).ok_or(error)
             }
             Err(error) => {
                 slot.absent = Some((error.clone(), when.now));
@@ -168,28 +161,28 @@ impl Cache {
         }
     }
 
-    async fn ask(&self, key: &Key) -> Result<(SecretString, Version), SecretError> {
+    async fn ask(&self, id: &str, stage: Stage) -> Result<(SecretString, Version), SecretError> {
         self.reads.fetch_add(1, Ordering::Relaxed);
-        let request = self.client.get_secret_value().secret_id(&key.id);
+        let request = self.client.get_secret_value().secret_id(id);
         // Without a stage Secrets Manager gives the current version.
-        let request = if key.stage == Stage::Previous { request.version_stage("AWSPREVIOUS") } else { request };
+        let request = if stage == Stage::Previous { request.version_stage("AWSPREVIOUS") } else { request };
         // The SDK's future is huge: in its own place it burdens nobody who holds ours.
-        let output = Box::pin(request.send()).await.map_err(|error| failure(&key.id, &error))?;
-        let version = output.version_id.unwrap_or_default();
+        let output = Box::pin(request.send()).await.map_err(|error| failure(id, &error))?;
+        let version = output.version_id.unwrap_or_default().into();
         match output.secret_string {
             Some(text) => Ok((SecretString::from(text), version)),
             // An answer cut short says nothing of the secret.
             None if output.secret_binary.is_none() => {
                 Err(SecretError::Unavailable("the answer holds no secret".to_owned()))
             }
-            None => Err(SecretError::Unusable(format!("the secret `{}` is binary, not text", key.id))),
+            None => Err(SecretError::Unusable(format!("the secret `{}` is binary, not text", id))),
         }
     }
 }
 
-impl Entry {
-    fn kept(&self) -> Kept<SecretString> {
-        Kept { value: self.value.clone(), version: self.version.clone() }
+impl<T> Default for Slot<T> {
+    fn default() -> Self {
+        Self { entry: None, absent: None, forced_at: None }
     }
 }
 

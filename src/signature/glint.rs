@@ -1,12 +1,14 @@
 //! Glint's own signature: `v1,` and the base64 of an HMAC-SHA256 with the client secret over `<timestamp>.<body>`.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::value::RawValue;
 
 use super::{Forged, WINDOW_SECONDS, any_matches, mac};
-use crate::json::{self, NonAscii, Object};
+use crate::json::{self, Document, NonAscii, Object};
 
 /// What a sender claims of a body.
 #[derive(Clone, PartialEq, Eq)]
@@ -31,7 +33,12 @@ impl Unproven {
 
     /// A message of Glint's Kafka topic, which carries its signature in its own `headers`.
     pub fn signed_inside(text: String) -> Self {
-        let claim = inner_claim(&text);
+        let claim = Object::parse(&text).ok().and_then(|message| Claim::inside(&message));
+        Self::claiming_inside(text, claim)
+    }
+
+    /// The same of a message that was read already: `claim` is the one [`Claim::inside`] it.
+    pub fn claiming_inside(text: String, claim: Option<Claim>) -> Self {
         Self { bytes: text.into_bytes(), claim, signed_inside: true }
     }
 
@@ -127,35 +134,29 @@ impl Claim {
             Some(Self { signature, timestamp: header(timestamp).unwrap_or_default().to_owned() })
         })
     }
-}
 
-fn inner_claim(text: &str) -> Option<Claim> {
-    let headers = Object::parse(text).ok()?.object("headers").ok()??;
-    // The time may be a number: its digits are what was signed.
-    let values: Vec<(String, String)> = headers
-        .iter()
-        .map(|(name, value)| {
-            (
-                name.to_ascii_lowercase(),
-                json::string(value).map_or_else(|| value.get().to_owned(), std::borrow::Cow::into_owned),
-            )
-        })
-        .collect();
-    Claim::find(|name| values.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str()))
+    /// The signature in the `headers` of a message.
+    pub fn inside(message: &Object) -> Option<Self> {
+        let headers = message.object("headers").ok()??;
+        // The time may be a number: its digits are what was signed.
+        let text = |value: &RawValue| json::string(value).map_or_else(|| value.get().to_owned(), Cow::into_owned);
+        let values: Vec<(String, String)> =
+            headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), text(value))).collect();
+        Self::find(|name| values.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str()))
+    }
 }
 
 /// The texts that Glint may have signed of a Kafka message: without `headers` for GITLAB actions, with the two of the signature taken out
 /// of them for all others; the bytes as they came first, then JavaScript's compact form of them.
 fn signed_texts_of_a_record(text: &str) -> Vec<String> {
-    let cut = json::without_member(text, "headers");
-    let emptied = without_signature(text);
-    let raw: Vec<String> = [cut, emptied].into_iter().flatten().collect();
+    let Ok(message) = Document::parse(text) else { return Vec::new() };
+    let raw: Vec<String> = [message.without("headers"), without_signature(&message)].into_iter().flatten().collect();
     let compact = raw.iter().filter_map(|text| compact(text, NonAscii::Kept)).collect::<Vec<_>>();
     raw.into_iter().chain(compact).collect()
 }
 
-fn without_signature(text: &str) -> Option<String> {
-    let headers = Object::parse(text).ok()?.object("headers").ok()??;
+fn without_signature(message: &Document) -> Option<String> {
+    let headers = message.root().object("headers").ok()??;
     let is_signature = |name: &str| {
         NAMES
             .iter()
@@ -166,5 +167,5 @@ fn without_signature(text: &str) -> Option<String> {
         .filter(|(name, _)| !is_signature(name))
         .map(|(name, value)| format!("{}:{}", json::quote(name), value.get()))
         .collect();
-    json::with_member(text, "headers", &format!("{{{}}}", rest.join(",")))
+    message.with("headers", &format!("{{{}}}", rest.join(",")))
 }

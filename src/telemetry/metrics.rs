@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
-use serde_json::{Map, Value, json};
+use serde::ser::SerializeMap as _;
+use serde::{Serialize, Serializer};
 
 use crate::outcome::Outcome;
 
 pub const NAMESPACE: &str = "GlintGitLabTrigger";
 
 /// Everything that is measured. The names are the metrics' names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub enum Metric {
     RunsStarted,
     RunsDuplicate,
@@ -69,10 +70,12 @@ impl Metric {
         if matches!(self, Self::ClickToPipeline | Self::GlintLatency | Self::GitLabLatency) {
             "Milliseconds"
         } else {
-            "Count"
+            COUNT
         }
     }
 }
+
+const COUNT: &str = "Count";
 
 /// The most values that CloudWatch takes of one metric in one document.
 const MOST_VALUES: usize = 100;
@@ -111,37 +114,70 @@ impl Metrics {
     /// Prints what was collected, unless that is nothing.
     pub fn print(&self, function_name: &str, now: SystemTime) {
         if let Some(document) = self.document(function_name, now) {
-            super::print(&document.to_string());
+            super::print(&document);
         }
     }
 
     /// The document; `None` where nothing was collected.
-    pub fn document(&self, function_name: &str, now: SystemTime) -> Option<Value> {
+    pub fn document(&self, function_name: &str, now: SystemTime) -> Option<String> {
         let values = self.values.lock().expect("no panic while the lock is held");
         if values.is_empty() {
             return None;
         }
-        let millis = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
-        let names: Vec<Value> =
-            values.keys().map(|metric| json!({ "Name": format!("{metric:?}"), "Unit": metric.unit() })).collect();
-        let directive = json!({ "Namespace": NAMESPACE, "Dimensions": [["FunctionName"]], "Metrics": names });
-        let mut document = Map::new();
-        document.insert(
-            "_aws".to_owned(),
-            json!({ "Timestamp": u64::try_from(millis).unwrap_or_default(), "CloudWatchMetrics": [directive] }),
-        );
-        document.insert("FunctionName".to_owned(), json!(function_name));
-        for (metric, list) in values.iter() {
-            let value = if metric.unit() == "Count" { json!(list[0]) } else { json!(list) };
-            document.insert(format!("{metric:?}"), value);
+        serde_json::to_string(&Document { values: &values, function_name, now }).ok()
+    }
+}
+
+/// Written at the end of every invocation, so straight into text.
+struct Document<'a> {
+    values: &'a BTreeMap<Metric, Vec<u64>>,
+    function_name: &'a str,
+    now: SystemTime,
+}
+
+impl Serialize for Document<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Aws<'a> {
+            timestamp: u64,
+            cloud_watch_metrics: [Directive<'a>; 1],
         }
-        Some(Value::Object(document))
+        #[derive(Serialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Directive<'a> {
+            namespace: &'a str,
+            dimensions: [[&'a str; 1]; 1],
+            metrics: Vec<Definition>,
+        }
+        #[derive(Serialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Definition {
+            name: Metric,
+            unit: &'static str,
+        }
+        const DIMENSION: &str = "FunctionName";
+        let millis = self.now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
+        let metrics = self.values.keys().map(|metric| Definition { name: *metric, unit: metric.unit() }).collect();
+        let directive = Directive { namespace: NAMESPACE, dimensions: [[DIMENSION]], metrics };
+        let timestamp = millis.try_into().unwrap_or_default();
+        let mut document = serializer.serialize_map(None)?;
+        document.serialize_entry("_aws", &Aws { timestamp, cloud_watch_metrics: [directive] })?;
+        document.serialize_entry(DIMENSION, self.function_name)?;
+        for (metric, list) in self.values {
+            match (metric.unit(), list.as_slice()) {
+                (COUNT, [count, ..]) => document.serialize_entry(metric, count)?,
+                (_, durations) => document.serialize_entry(metric, durations)?,
+            }
+        }
+        document.end()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::{Value, json};
 
     #[test]
     fn one_document_holds_counts_and_durations() {
@@ -150,7 +186,7 @@ mod tests {
         metrics.count(Metric::RunsStarted);
         metrics.count(Metric::RunsStarted);
         metrics.time(Metric::GlintLatency, Duration::from_millis(7));
-        let document = metrics.document("f", SystemTime::UNIX_EPOCH).unwrap();
+        let document: Value = serde_json::from_str(&metrics.document("f", SystemTime::UNIX_EPOCH).unwrap()).unwrap();
         assert_eq!((&document["RunsStarted"], &document["GlintLatency"]), (&json!(2), &json!([7])));
         assert_eq!(
             document["_aws"]["CloudWatchMetrics"][0]["Metrics"][1],

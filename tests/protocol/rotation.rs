@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::history::{End, Setup, enqueue, hold, next_event, one_receive};
 use crate::sandbox::{Call, Upstream};
-use crate::support::{PROJECT, World};
+use crate::support::{PROJECT, TOKEN, World};
 
 const TOKENS: &str = "glint/gitlab-trigger-tokens";
 const CREDENTIALS: &str = "glint/credentials";
@@ -116,6 +116,16 @@ async fn a_login_that_expires_is_renewed_where_it_is_noticed() {
     }
     let refused = world.sandbox.journal.exchanges().iter().filter(|one| one.status == Some(401)).count();
     assert!(refused <= 2, "{refused} calls were sent with a login known to end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_its_operator_mends_is_used_within_a_quarter_of_a_minute() {
+    let world = Setup::ALL[0].world().await;
+    world.sandbox.secrets.put(TOKENS, "no JSON");
+    assert_eq!(received(&world, "r_1").await, End::NotStarted);
+    world.sandbox.secrets.put(TOKENS, json!({ PROJECT: TOKEN }).to_string());
+    tokio::time::sleep(Duration::from_secs(15)).await;
+    assert_eq!(received(&world, "r_2").await, End::Linked);
 }
 
 #[tokio::test(start_paused = true)]

@@ -14,7 +14,7 @@ const IMPORTS: [(&str, &[&str]); 24] = [
     ("percent", &[]),
     ("config", &[]),
     ("http", &[]),
-    ("redact", &["json"]),
+    ("redact", &["json", "percent"]),
     ("message", &["json", "run"]),
     ("hook", &["pipeline"]),
     ("signature", &["credentials", "json", "message"]),

@@ -18,16 +18,15 @@ fn planned(inputs: &str, inputs_as_inputs: bool, escape_dollar: bool) -> Result<
     let policy = Policy { inputs_as_inputs, escape_dollar, allow_variables: Vec::new() };
     let honest = crate::support::message("r_1");
     let text = honest.to_string().replace(&honest["payload"]["properties"].to_string(), inputs);
-    let Ok(Message::Run(run)) = message::read(&text) else { return Ok(None) };
+    let Ok(Message::Run(run)) = message::read(text) else { return Ok(None) };
     let secret = SecretString::from("glint-sandbox-client-secret-0123456789");
     match plan(&run, &Aim::default(), &policy, &secret) {
         Ok(mut plan) => {
             plan.name_run("r_1", "v1,x");
             let body = plan.body.iter();
-            let body =
-                body.map(|(name, value)| ((*name).to_owned(), serde_json::from_str(value.get()).unwrap_or_default()));
+            let body = body.map(|(name, value)| ((*name).to_owned(), serde_json::from_str(value).unwrap_or_default()));
             let payload = plan.body.iter().find(|(name, _)| *name == "port_payload").unwrap();
-            Ok(Some((body.collect(), payload.1.get().to_owned())))
+            Ok(Some((body.collect(), payload.1.clone().into_owned())))
         }
         Err(refusal) => {
             prop_assert!(!refusal.hint.is_empty() && refusal.what.len() < 1000);
