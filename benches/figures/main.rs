@@ -1,6 +1,8 @@
 //! What the function costs, measured on the built release binary and told in one table:
 //!
-//!     cargo bench --bench figures [-- --quick | --long]
+//!     cargo bench --bench figures [-- [--quick | --long] [cold | warm | batch | economy | instructions]...]
+//!
+//! Without a name all is measured.
 //!
 //! The upstreams are the sandbox of `tests/sandbox` on loopback, with TLS on. Machines differ, so what has a bar is compared within the run:
 //! with a hello-world of the same runtime and profile, with a bare loop that sends the same requests through the same HTTP client, and with
@@ -64,17 +66,29 @@ async fn main() -> Outcome {
     };
     let programs = build::programs()?;
     let authority = Authority::new(Path::new(env!("CARGO_TARGET_TMPDIR")))?;
+    let names: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);
     let mut table = Table::default();
     build::sizes(&programs, &mut table)?;
-    cold::until_next(&programs, &authority, effort, &mut table).await?;
-    cold::until_pipeline(&programs, &authority, effort, &mut table).await?;
-    let cpu = warm::without_delay(&programs, &authority, effort, &mut table).await?;
-    let duration = warm::with_delays(&programs, &authority, effort, &mut table).await?;
-    batch::sizes(&programs, &authority, effort, &mut table).await?;
-    economy::of_a_thousand(&programs, &authority, &mut table).await?;
-    economy::of_many(&programs, &authority, effort, &mut table).await?;
-    callgrind::instructions(&programs, &authority, &mut table).await?;
-    cost::of_a_million(duration, cpu, &mut table);
+    if wanted("cold") {
+        cold::until_next(&programs, &authority, effort, &mut table).await?;
+        cold::until_pipeline(&programs, &authority, effort, &mut table).await?;
+    }
+    if wanted("warm") {
+        let cpu = warm::without_delay(&programs, &authority, effort, &mut table).await?;
+        let duration = warm::with_delays(&programs, &authority, effort, &mut table).await?;
+        cost::of_a_million(duration, cpu, &mut table);
+    }
+    if wanted("batch") {
+        batch::sizes(&programs, &authority, effort, &mut table).await?;
+    }
+    if wanted("economy") {
+        economy::of_a_thousand(&programs, &authority, &mut table).await?;
+        economy::of_many(&programs, &authority, effort, &mut table).await?;
+    }
+    if wanted("instructions") {
+        callgrind::instructions(&programs, &authority, &mut table).await?;
+    }
     println!("\n{table}");
     Ok(())
 }
