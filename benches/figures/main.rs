@@ -47,8 +47,8 @@ pub struct Effort {
     long: usize,
 }
 
-const USUAL: Effort = Effort { starts: 40, rounds: 24, runs_a_round: 100, delayed: 200, long: 10_000 };
-const QUICK: Effort = Effort { starts: 6, rounds: 4, runs_a_round: 50, delayed: 12, long: 1_000 };
+const USUAL: Effort = Effort { starts: 40, rounds: 120, runs_a_round: 20, delayed: 200, long: 10_000 };
+const QUICK: Effort = Effort { starts: 6, rounds: 10, runs_a_round: 20, delayed: 12, long: 1_000 };
 const LONG: Effort = Effort { long: 100_000, ..USUAL };
 
 #[tokio::main(flavor = "current_thread")]

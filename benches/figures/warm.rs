@@ -80,11 +80,18 @@ pub async fn without_delay(
     Ok(median(&ours.cpu))
 }
 
+/// The median of the ratios within a round, since a machine changes its speed from one to the next.
+fn paired(what: &[Duration], of: &[Duration]) -> f64 {
+    let mut ratios: Vec<f64> = what.iter().zip(of).map(|(what, of)| ratio(*what, *of)).collect();
+    ratios.sort_unstable_by(f64::total_cmp);
+    ratios[ratios.len() / 2]
+}
+
 fn compare(ours: &Rounds, theirs: &Rounds, alone: &Rounds, table: &mut Table) {
-    let share = |of: &Rounds| ratio(median(&of.took), median(&ours.took));
+    let share = |of: &Rounds| paired(&of.took, &ours.took);
     let (value, bar) = (format!("{:.2}; {:.2}", share(theirs), share(alone)), format!("at least {THROUGHPUT:.2}"));
     table.barred("throughput over the bare function's; over the bare loop's", value, bar, share(theirs) >= THROUGHPUT);
-    let over = |of: &Rounds| ratio(median(&ours.cpu), median(&of.cpu));
+    let over = |of: &Rounds| paired(&ours.cpu, &of.cpu);
     let (value, bar) = (format!("{:.2}; {:.2}", over(theirs), over(alone)), format!("at most {CPU:.1}"));
     table.barred("CPU over the bare function's; over the bare loop's", value, bar, over(theirs) <= CPU);
 }

@@ -8,5 +8,6 @@ mod support;
 mod documents;
 mod house_rules;
 mod metrics_tell_all;
+mod minimum_rust;
 mod runs_become_pipelines;
 mod sandbox_keeps_its_word;
