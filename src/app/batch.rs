@@ -3,12 +3,9 @@
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 
-use futures_util::stream::FuturesUnordered;
-use futures_util::{FutureExt as _, StreamExt as _};
-use tokio::sync::mpsc::{self, UnboundedSender};
-use tokio::task::JoinSet;
+use futures_util::FutureExt as _;
+use futures_util::stream::{self, FuturesUnordered, Stream, StreamExt as _, select_all};
 use tokio::time::{Instant, timeout_at};
-use tracing::Instrument as _;
 
 use super::journey::Journey;
 use super::note::Subject;
@@ -21,6 +18,9 @@ use crate::telemetry::Metric;
 /// A delivery's place in its batch.
 type Place = usize;
 
+/// What is to be done for one run, in the order of its deliveries.
+type Group = Vec<(Place, Task, Terms)>;
+
 impl Journey {
     /// Takes every delivery as far as it goes before the deadline. The verdicts are in the order of the deliveries,
     /// each with the source's id for it; a delivery that has none by then comes again.
@@ -28,20 +28,12 @@ impl Journey {
         let ids: Vec<Option<String>> = deliveries.iter().map(|delivery| delivery.terms.id.clone()).collect();
         let mut verdicts: Vec<Option<Verdict>> = ids.iter().map(|_| None).collect();
         let groups = self.proven_groups(deliveries, &mut verdicts).await;
-        let (done, mut verdict_of) = mpsc::unbounded_channel();
-        let mut running = JoinSet::new();
-        for group in groups {
-            let (journey, done) = (self.clone(), done.clone());
-            // Boxed: the future of a journey is large, and a spawned one is moved around.
-            let group = Box::pin(async move { journey.one_after_the_other(group, &done).await });
-            running.spawn(group.in_current_span());
-        }
-        drop(done);
-        while let Ok(Some((place, verdict))) = timeout_at(self.cut_off(), verdict_of.recv()).await {
+        let mut done = select_all(groups.into_iter().map(|group| Box::pin(self.one_after_the_other(group))));
+        while let Ok(Some((place, verdict))) = timeout_at(self.cut_off(), done.next()).await {
             verdicts[place] = Some(verdict);
         }
         // What still runs ends here: it must not go on in the next invocation, while its delivery comes again.
-        drop(running);
+        drop(done);
         let cut_off = |id: &Option<String>| self.noted(deferred(None, CUT_OFF), Instant::now(), &Subject::message(id));
         let or_cut_off = |(id, verdict): (_, Option<Verdict>)| {
             let verdict = verdict.unwrap_or_else(|| cut_off(&id));
@@ -51,11 +43,7 @@ impl Journey {
     }
 
     /// Proves all deliveries and groups what is left to do by run, each group in the order of its deliveries.
-    async fn proven_groups(
-        &self,
-        deliveries: Vec<Delivery>,
-        verdicts: &mut [Option<Verdict>],
-    ) -> Vec<Vec<(Place, Task, Terms)>> {
+    async fn proven_groups(&self, deliveries: Vec<Delivery>, verdicts: &mut [Option<Verdict>]) -> Vec<Group> {
         let proven = |(place, delivery): (Place, Delivery)| async move {
             let subject = Subject::delivery(&delivery.terms, None);
             (place, subject, caught(self.proven(delivery)).await)
@@ -74,7 +62,7 @@ impl Journey {
             verdicts[place] = Some(self.noted(verdict, Instant::now(), &subject));
         }
         tasks.sort_by_key(|(place, ..)| *place);
-        let mut groups: Vec<Vec<(Place, Task, Terms)>> = Vec::new();
+        let mut groups: Vec<Group> = Vec::new();
         let mut group_of: HashMap<String, usize> = HashMap::new();
         for task in tasks {
             let index = *group_of.entry(task.1.key()).or_insert(groups.len());
@@ -88,9 +76,9 @@ impl Journey {
 
     /// Does the tasks of one run in order. After the first that must come again, so must the rest: the queue keeps
     /// their order too.
-    async fn one_after_the_other(&self, group: Vec<(Place, Task, Terms)>, done: &UnboundedSender<(Place, Verdict)>) {
-        let mut blocked = false;
-        for (place, task, terms) in group {
+    fn one_after_the_other(&self, group: Group) -> impl Stream<Item = (Place, Verdict)> {
+        stream::unfold((group.into_iter(), false), async move |(mut rest, blocked)| {
+            let (place, task, terms) = rest.next()?;
             let (started, subject) = (Instant::now(), Subject::delivery(&terms, Some(&task)));
             let run_id = task.run_id().cloned();
             let verdict = if blocked {
@@ -98,10 +86,9 @@ impl Journey {
             } else {
                 caught(self.done(task, &terms)).await.unwrap_or_else(|Panicked| self.panicked(run_id))
             };
-            blocked = verdict.again();
-            // Nobody listens any more once the deadline is reached.
-            drop(done.send((place, self.noted(verdict, started, &subject))));
-        }
+            let again = verdict.again();
+            Some(((place, self.noted(verdict, started, &subject)), (rest, again)))
+        })
     }
 
     fn panicked(&self, run_id: Option<RunId>) -> Verdict {
