@@ -190,16 +190,21 @@ mod tests {
     }
 
     #[test]
-    fn every_variable_that_is_read_is_listed() {
+    fn every_variable_that_is_read_is_listed_and_no_other() {
         let asked = std::cell::RefCell::new(Vec::new());
         let config = Config::read(|name| {
             asked.borrow_mut().push(name.to_owned());
             None
         });
         assert!(config.is_ok());
-        for name in asked.into_inner() {
+        // Read only where there is a blueprint.
+        let asked = [asked.into_inner(), vec!["DEPLOYMENT_IDENTIFIER".to_owned()]].concat();
+        for name in &asked {
             let is_standard = name.starts_with("AWS_") || name == "SSL_CERT_FILE";
             assert!(is_standard || VARIABLES.contains(&name.as_str()), "`{name}` is read, and missing in `VARIABLES`");
+        }
+        for name in VARIABLES {
+            assert!(asked.iter().any(|asked| asked == name), "`{name}` is in `VARIABLES`, and nothing reads it");
         }
     }
 

@@ -88,6 +88,26 @@ pub enum Door {
     Notice,
 }
 
+impl Door {
+    /// Whether a message has to prove by Glint's signature that it is genuine: nobody vouches for who sent it.
+    pub fn wants_signature(self) -> bool {
+        match self {
+            Self::Web | Self::Topic => true,
+            // IAM decides who may send here.
+            Self::Queue | Self::DeadLetters | Self::Notice => false,
+        }
+    }
+
+    /// Whether what comes in is handed over to the runs queue, where there is one.
+    pub fn hands_over(self) -> bool {
+        match self {
+            Self::Web | Self::Topic => true,
+            // From the queue itself, or from somebody who waits for the outcome.
+            Self::Queue | Self::DeadLetters | Self::Notice => false,
+        }
+    }
+}
+
 /// Whether a delivery comes again, and how one knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Redelivery {

@@ -2,7 +2,7 @@
 
 use super::journey::Journey;
 use super::prove::Task;
-use crate::event::{Door, KIND, KIND_HOOK, Terms};
+use crate::event::{KIND, KIND_HOOK, Terms};
 use crate::outcome::{Deferral, Outcome, Verdict};
 use crate::queue::Message;
 use crate::run::{Aim, Backend, Run};
@@ -11,7 +11,7 @@ use crate::signature::Claim;
 impl Journey {
     /// Hands the task over, where there is a queue and the task did not come from it. `None` where it is to be done in place.
     pub async fn handed_over(&self, task: &Task, terms: &Terms) -> Option<Verdict> {
-        let queue = self.app.queue.as_ref().filter(|_| matches!(terms.door, Door::Web | Door::Topic))?;
+        let queue = self.app.queue.as_ref().filter(|_| terms.door.hands_over())?;
         let message = match task {
             Task::Start { run, claim } if waits(run, terms) => of_run(run, claim.as_ref(), terms),
             Task::Follow(progress) => Message {

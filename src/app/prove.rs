@@ -80,11 +80,10 @@ impl Journey {
 
     async fn message(&self, unproven: Unproven, door: Door) -> Result<Task, Outcome> {
         let claim = unproven.claim_beside().cloned();
-        let must_be_signed = matches!(door, Door::Web | Door::Topic);
-        // Anywhere else but on Glint's topic it need not be signed to be read as what it is.
+        // On Glint's topic all else has to be signed; what a queue or a notice brings of them is found as it is read.
         let body = if door == Door::Topic && !unproven.is_signed() && unproven.announces_change() {
             return Err(Outcome::Ignored("a change-log message starts nothing"));
-        } else if must_be_signed || unproven.is_signed() {
+        } else if door.wants_signature() || unproven.is_signed() {
             // A message may wait on a queue or topic for days: only a webhook's signature has to be young.
             self.signed(&unproven, door == Door::Web).await?
         } else {

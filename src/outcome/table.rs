@@ -32,13 +32,13 @@ fn samples() -> Vec<(Outcome, &'static str)> {
         (Outcome::Rejected(String::new()), "GitLab said no: 400, 401, 403, 404, 405, 413, 422 or a redirect"),
         (
             Outcome::Deferred(Deferral::new("")),
-            "nothing was created and trying again may help: an upstream is down or throttles",
+            "nothing was created and trying again may help: Glint or Secrets Manager is down, GitLab throttles or cannot be reached, or the run waits for approval",
         ),
         (
             Outcome::Unreported { pipeline: pipeline.clone(), queued: false },
             "GitLab created the pipeline and Glint cannot be told in time",
         ),
-        (Outcome::Unconfirmed(doubt), "the trigger was sent and its answer is lost"),
+        (Outcome::Unconfirmed(doubt), "the trigger was sent, and its answer is lost or a 5xx"),
         (Outcome::Finished(progress(Phase::Success)), "the pipeline ended"),
         (Outcome::Followed(progress(Phase::Running)), "the pipeline is pending or running"),
         (Outcome::HandedOver, "the verified delivery waits on `RUNS_QUEUE_URL`"),

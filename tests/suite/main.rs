@@ -11,3 +11,4 @@ mod metrics_tell_all;
 mod minimum_rust;
 mod runs_become_pipelines;
 mod sandbox_keeps_its_word;
+mod settings;
