@@ -3,14 +3,14 @@
 use secrecy::SecretString;
 
 /// The client that Glint issued. Its secret signs Glint's deliveries and encrypts secret inputs too.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Credentials {
     pub client_id: String,
     pub client_secret: SecretString,
 }
 
 /// What a hook must prove, as far as it is set.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct HookKeys {
     /// `whsec_` and the base64 of the key.
     pub signing_token: Option<SecretString>,

@@ -72,7 +72,7 @@ impl Retry for GlintError {
 /// What Glint's answer to a PATCH shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shown {
-    /// Whether it is the label that was sent; `None` where there is no run in it, or no label was sent.
+    /// Whether the run's label is the one that was sent; `None` where no run is shown, or no label was sent.
     pub label: Option<bool>,
 }
 

@@ -27,7 +27,7 @@ struct Pool {
 }
 
 /// Where an upstream's API begins: the base of its URLs, read once.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Base {
     url: Url,
     /// The same as text, without a slash at its end.

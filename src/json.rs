@@ -7,8 +7,9 @@ mod write;
 
 use std::borrow::Cow;
 use std::collections::HashSet;
-use std::fmt;
+use std::{fmt, io};
 
+use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -145,7 +146,31 @@ pub fn string(value: &RawValue) -> Option<Cow<'_, str>> {
 
 /// `text` as a JSON string, quotes included.
 pub fn quote(text: &str) -> String {
-    serde_json::to_string(text).unwrap_or_default()
+    written(text)
+}
+
+/// `value` as JSON text, in memory of just its size: a text that grows leaves copies behind, and nobody wipes those of a secret.
+pub fn written(value: &(impl Serialize + ?Sized)) -> String {
+    /// Counts what it is given.
+    struct Size(usize);
+
+    impl io::Write for Size {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let mut size = Size(0);
+    let counted = serde_json::to_writer(&mut size, value);
+    let mut out = Vec::with_capacity(size.0);
+    // Neither can fail: nothing here has keys that are no strings.
+    drop(counted.and_then(|()| serde_json::to_writer(&mut out, value)));
+    String::from_utf8(out).unwrap_or_default()
 }
 
 /// The beginning of a name that somebody else chose, fit to stand in a sentence.
@@ -156,7 +181,7 @@ pub fn excerpt(name: &str) -> String {
 }
 
 /// `value` as JSON text.
-pub fn raw(value: &impl serde::Serialize) -> Box<RawValue> {
+pub fn raw(value: &impl Serialize) -> Box<RawValue> {
     serde_json::value::to_raw_value(value).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 
@@ -200,6 +225,15 @@ mod tests {
     fn a_member_named_twice_is_refused() {
         let error = Object::parse(r#"{"a":1,"b":2,"\u0061":3}"#).unwrap_err();
         assert!(error.to_string().contains("`a` is there twice"), "{error}");
+    }
+
+    #[test]
+    fn what_is_written_has_just_its_size() {
+        for text in ["", "plain", "q\"b\\n\n\u{1}é😀"] {
+            let quoted = quote(text);
+            assert_eq!(serde_json::from_str::<String>(&quoted).unwrap(), text);
+            assert_eq!(quoted.capacity(), quoted.len(), "{quoted}");
+        }
     }
 
     #[test]

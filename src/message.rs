@@ -26,14 +26,14 @@ pub struct Unreadable(pub String);
 
 /// Reads `text`. An error only where not even the run id can be read; what else is wrong is the run's own [`Run::request`].
 pub fn read(text: String) -> Result<Message, Unreadable> {
+    let document = Document::parse(&text);
+    if document.as_ref().is_ok_and(|document| is_change_log(document.root())) {
+        return Ok(Message::ChangeLog);
+    }
     if json::depth(&text) > DEPTH {
         return Err(Unreadable(format!("the message is nested deeper than {DEPTH} levels")));
     }
-    let document =
-        Document::parse(&text).map_err(|error| Unreadable(format!("the message is not a JSON object: {error}")))?;
-    if is_change_log(document.root()) {
-        return Ok(Message::ChangeLog);
-    }
+    let document = document.map_err(|error| Unreadable(format!("the message is not a JSON object: {error}")))?;
     let wrapped = document.root().get("port_payload").and_then(unwrapped);
     let wrapped = wrapped.as_deref().and_then(|inner| Object::parse(inner).ok());
     let shapes = Shapes { root: document.root(), wrapped: wrapped.as_ref() };
@@ -134,6 +134,8 @@ mod tests {
         assert!(matches!(read(r#"{"resourceType":"entity","diff":{}}"#.to_owned()), Ok(Message::ChangeLog)));
         assert!(announces_change(r#"{"resourceType":"run","changelogDestination":{"type":"WEBHOOK"}}"#));
         assert!(!announces_change(r#"{"resourceType":"run","context":{"runId":"r_1"}}"#));
+        let deep = format!(r#"{{"diff":{}{}}}"#, "[".repeat(100), "]".repeat(100));
+        assert!(matches!(read(deep), Ok(Message::ChangeLog)));
     }
 
     #[test]

@@ -20,7 +20,6 @@ const PREFIXES: [&str; 11] =
 const JWT: &str = "eyJ";
 
 /// Hides secrets in words that others chose. Made once for the secrets of a conversation: their spellings are what costs.
-#[derive(Clone)]
 pub struct Redactor {
     spellings: Vec<Zeroizing<String>>,
     /// The first bytes of what is to be hidden, and the second ones: most words are passed over by these alone.

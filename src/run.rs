@@ -62,7 +62,7 @@ pub struct Run {
     pub request: Result<Request, String>,
     /// The whole message, byte for byte.
     pub text: String,
-    /// Where its top-level `headers` stand in it.
+    /// Where its top-level `headers` stand in it, with the comma that goes with them.
     pub headers: Option<Range<usize>>,
 }
 
@@ -126,7 +126,7 @@ pub struct Standing {
     pub link: Option<String>,
     pub external_id: Option<String>,
     pub updated_at: Option<DateTime<Utc>>,
-    /// The user's inputs as Glint kept them: a JSON object, unread. Few who look at a run want them.
+    /// The user's inputs as Glint kept them, unread: few who look at a run want them.
     pub inputs: Option<Box<RawValue>>,
     /// Who started it: an e-mail address where Glint tells one, else its user id.
     pub started_by: Option<String>,

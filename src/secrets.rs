@@ -36,9 +36,9 @@ struct Secret<T> {
 
 /// A secret of trigger tokens.
 enum Tokens {
-    /// By the projects' keys, those without a usable token among them.
+    /// By the projects' keys. A blank token is none, and `None` is no token at all.
     Map(BTreeMap<String, Option<SecretString>>),
-    One(Option<SecretString>),
+    One(SecretString),
 }
 
 /// A secret as it was read: hand its version back to say that it did not work. Cloning is cheap.
@@ -187,9 +187,11 @@ impl<T> Secret<T> {
 impl Tokens {
     fn of(&self, project: &Project) -> Option<SecretString> {
         match self {
-            Self::Map(map) => spellings(project).iter().find_map(|key| map.get(key)?.clone()),
-            Self::One(token) => token.clone(),
+            Self::Map(map) => spellings(project).iter().find_map(|key| map.get(key)?.as_ref()),
+            Self::One(token) => Some(token),
         }
+        .filter(|token| !token.expose_secret().is_empty())
+        .cloned()
     }
 }
 
@@ -211,16 +213,12 @@ fn credentials(id: &str, text: &SecretString) -> Result<Credentials, SecretError
 
 fn token_map(id: &str, text: &SecretString) -> Result<Tokens, SecretError> {
     let map = Object::parse(text.expose_secret()).map_err(|_| not_json(id))?;
-    let token = |value| json::string(value).and_then(|token| trimmed_token(&token));
+    let token = |value| json::string(value).map(|token| SecretString::from(token.trim()));
     Ok(Tokens::Map(map.iter().map(|(key, value)| (key.to_owned(), token(value))).collect()))
 }
 
 fn one_token(_: &str, text: &SecretString) -> Result<Tokens, SecretError> {
-    Ok(Tokens::One(trimmed_token(text.expose_secret())))
-}
-
-fn trimmed_token(text: &str) -> Option<SecretString> {
-    Some(text.trim()).filter(|token| !token.is_empty()).map(SecretString::from)
+    Ok(Tokens::One(SecretString::from(text.expose_secret().trim())))
 }
 
 fn trimmed(_: &str, text: &SecretString) -> Result<SecretString, SecretError> {

@@ -47,6 +47,8 @@ pub struct Effort {
     long: usize,
 }
 
+const NAMES: [&str; 5] = ["cold", "warm", "batch", "economy", "instructions"];
+
 const USUAL: Effort = Effort { starts: 40, rounds: 120, runs_a_round: 20, delayed: 200, long: 10_000 };
 const QUICK: Effort = Effort { starts: 6, rounds: 10, runs_a_round: 20, delayed: 12, long: 1_000 };
 const LONG: Effort = Effort { long: 100_000, ..USUAL };
@@ -67,6 +69,9 @@ async fn main() -> Outcome {
     let programs = build::programs()?;
     let authority = Authority::new(Path::new(env!("CARGO_TARGET_TMPDIR")))?;
     let names: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    if let Some(unknown) = names.iter().find(|name| !NAMES.contains(&name.as_str())) {
+        return Err(format!("there are no figures of `{unknown}`\n  hint: name some of {}", NAMES.join(", ")).into());
+    }
     let wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);
     let mut table = Table::default();
     build::sizes(&programs, &mut table)?;

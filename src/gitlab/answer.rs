@@ -48,7 +48,7 @@ fn created(body: &[u8], project_url: &str, redactor: impl Fn() -> Redactor) -> O
     }
     let Created { id, project_id, web_url } = serde_json::from_slice(body).ok()?;
     let is_link = web_url.starts_with("https://") || web_url.starts_with("http://");
-    // What could be written without GitLab's help repeats no secret.
+    // The project's page and a number repeat no secret.
     let is_known = web_url == format!("{project_url}/-/pipelines/{id}");
     (is_link && !web_url.contains(char::is_control) && web_url.len() <= 2048).then(|| Pipeline {
         id,

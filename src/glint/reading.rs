@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -18,18 +19,22 @@ pub fn run(body: &[u8]) -> Option<Standing> {
     standing(&serde_json::from_slice::<Answer>(body).ok()?.run)
 }
 
-/// The label of the run that an answer shows, which may bear none. `None` where the answer shows no run.
+/// The label of the run that an answer shows, which may bear none. `None` where the answer shows no run, or one without an id and a status.
 pub fn label(body: &[u8]) -> Option<Option<String>> {
     #[derive(Deserialize)]
     struct Answer {
         run: Labelled,
     }
     #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
     struct Labelled {
-        status_label: Option<String>,
+        #[serde(rename = "id")]
+        _id: IgnoredAny,
+        #[serde(rename = "status")]
+        _status: IgnoredAny,
+        #[serde(rename = "statusLabel")]
+        label: Option<String>,
     }
-    serde_json::from_slice::<Answer>(body).ok().map(|answer| answer.run.status_label)
+    serde_json::from_slice::<Answer>(body).ok().map(|answer| answer.run.label)
 }
 
 /// The runs of a list. Those that cannot be read are left out.

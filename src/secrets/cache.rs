@@ -140,11 +140,16 @@ impl<T> Cache<T> {
     }
 
     async fn read(&self, id: &str, stage: Stage, slot: &mut Slot<T>, when: When) -> Result<Kept<T>, SecretError> {
-        let read = retry(when.by, || self.ask(id, stage)).await;
-        let understood = read.and_then(|(text, version)| Ok((Arc::new((self.understood)(id, &text)?), version)));
+        let understood = match retry(when.by, || self.ask(id, stage)).await {
+            Ok((text, version)) => {
+                // Whatever it says, it has taken the place of what was read before.
+                slot.entry = None;
+                (self.understood)(id, &text).map(|value| Kept { value: Arc::new(value), version })
+            }
+            Err(error) => Err(error),
+        };
         match understood {
-            Ok((value, version)) => {
-                let kept = Kept { value, version };
+            Ok(kept) => {
                 slot.entry = Some(Entry { kept: kept.clone(), read_at: when.now });
                 slot.absent = None;
                 Ok(kept)
@@ -175,7 +180,7 @@ impl<T> Cache<T> {
             None if output.secret_binary.is_none() => {
                 Err(SecretError::Unavailable("the answer holds no secret".to_owned()))
             }
-            None => Err(SecretError::Unusable(format!("the secret `{}` is binary, not text", id))),
+            None => Err(SecretError::Unusable(format!("the secret `{id}` is binary, not text"))),
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::support::{World, message};
 const OBEYED: &str = "would set a variable that GitLab, its runners or the tools of a job obey";
 const NO_NAME: &str = "is no name that a CI/CD variable can have";
 
-/// Families in several cases, and the single words of `src/plan/names.rs`, written a second time.
+/// Families in several cases, and single words, written a second time.
 const RESERVED: &str = "
     CI CI_JOB_TOKEN CI_PRE_CLONE_SCRIPT CI_DEBUG_TRACE CI_REGISTRY CI_SERVER_URL ci_job_token
     Ci_Debug_Services GITLAB_USER_LOGIN gitlab_features GIT_SSH_COMMAND GIT_CONFIG_COUNT GIT_STRATEGY

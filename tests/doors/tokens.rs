@@ -40,6 +40,7 @@ async fn a_token_is_found_under_its_path_and_both_of_the_agents_names() {
         (json!({ PROJECT: format!(" {TOKEN}\n") }), "acme/backend", "billing", Some(TOKEN)),
         (json!({ "acme/backend/ledger": TOKEN }), "acme/backend", "billing", None),
         (json!({ PROJECT: "" }), "acme/backend", "billing", None),
+        (json!({ PROJECT: " ", "acme_backend_billing": TOKEN }), "acme/backend", "billing", None),
         (json!({ PROJECT: 7 }), "acme/backend", "billing", None),
         (json!({}), "acme/backend", "billing", None),
     ] {

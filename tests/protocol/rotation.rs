@@ -119,6 +119,18 @@ async fn a_login_that_expires_is_renewed_where_it_is_noticed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_newer_secret_that_cannot_be_used_is_not_passed_over_for_the_older_one() {
+    let world = warm().await;
+    world.sandbox.gitlab.rotate_token(PROJECT, NEW_TOKEN);
+    world.sandbox.secrets.rotate(TOKENS, "no JSON");
+    // GitLab refuses the older token, and so the newer secret is read.
+    assert_eq!(received(&world, "r_1").await, End::NotStarted);
+    assert_eq!(received(&world, "r_2").await, End::NotStarted);
+    let summary = world.run("r_2").summary.unwrap();
+    assert!(summary.contains("not a JSON object"), "{summary}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_secret_that_its_operator_mends_is_used_within_a_quarter_of_a_minute() {
     let world = Setup::ALL[0].world().await;
     world.sandbox.secrets.put(TOKENS, "no JSON");
