@@ -67,14 +67,17 @@ pub struct Cache<T> {
     ttl: Duration,
     understood: Understood<T>,
     /// By stage, and by the secret's name.
-    slots: [Mutex<HashMap<String, Arc<tokio::sync::Mutex<Slot<T>>>>>; 2],
+    slots: [Mutex<HashMap<String, Shared<T>>>; 2],
     reads: AtomicU64,
 }
 
 /// What the text of the secret of this name says.
 pub type Understood<T> = fn(&str, &SecretString) -> Result<T, SecretError>;
 
-/// What is known of one secret version. Whoever holds its lock reads; whoever waits for it finds what was read.
+/// Whoever holds the lock reads; whoever waits for it finds what was read.
+type Shared<T> = Arc<tokio::sync::Mutex<Slot<T>>>;
+
+/// What is known of one secret version.
 struct Slot<T> {
     entry: Option<Entry<T>>,
     /// Why there is none: it is missing, denied, or not what it should be.
@@ -131,7 +134,7 @@ impl<T> Cache<T> {
         Ok((kept.version != *refused).then_some(kept))
     }
 
-    fn slot(&self, id: &str, stage: Stage) -> Arc<tokio::sync::Mutex<Slot<T>>> {
+    fn slot(&self, id: &str, stage: Stage) -> Shared<T> {
         let mut slots = self.slots[stage as usize].lock().expect("no panic while the lock is held");
         if let Some(slot) = slots.get(id) {
             return Arc::clone(slot);
