@@ -14,8 +14,10 @@ use reqwest::{Method, Request};
 use serde::Serialize;
 use serde_json::json;
 use tokio::time::Instant;
+use zeroize::Zeroizing;
 
 use crate::http::{Answer, Base, Http, NoAnswer};
+use crate::json;
 use crate::percent::percent;
 use crate::retry::{Retry, retry};
 use crate::run::{Entity, RunId, Standing, Update};
@@ -189,9 +191,9 @@ impl Glint {
     }
 }
 
-/// The body of a request.
+/// The body of a request, wiped when it was sent: a login's holds the client secret.
 fn written(body: &impl Serialize) -> Bytes {
-    serde_json::to_vec(body).unwrap_or_default().into()
+    Bytes::from_owner(Zeroizing::new(json::written(body).into_bytes()))
 }
 
 fn no_answer(failure: NoAnswer) -> GlintError {

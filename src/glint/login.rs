@@ -7,8 +7,7 @@ use bytes::Bytes;
 use reqwest::Method;
 use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
@@ -101,6 +100,12 @@ impl Glint {
     }
 
     async fn log_in(&self, credentials: &Credentials) -> Result<(SecretString, Duration), GlintError> {
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Asked<'a> {
+            client_id: &'a str,
+            client_secret: &'a str,
+        }
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct Granted {
@@ -108,9 +113,9 @@ impl Glint {
             #[serde(default)]
             expires_in: Option<f64>,
         }
-        let body =
-            json!({ "clientId": credentials.client_id, "clientSecret": credentials.client_secret.expose_secret() });
-        let request = self.request(Method::POST, "auth/access_token", Some(super::written(&body)))?;
+        let (client_id, client_secret) = (credentials.client_id.as_str(), credentials.client_secret.expose_secret());
+        let body = super::written(&Asked { client_id, client_secret });
+        let request = self.request(Method::POST, "auth/access_token", Some(body))?;
         let answer = self.http.send(request, CAP, LIMIT).await.map_err(no_answer)?;
         if !(200..300).contains(&answer.status) {
             return Err(refusal_of_login(&answer));
