@@ -3,6 +3,7 @@
 mod metrics;
 
 use std::io::{self, Write};
+use std::sync::LazyLock;
 
 use lambda_runtime::tracing::subscriber::filter::{LevelFilter, Targets};
 use lambda_runtime::tracing::subscriber::fmt::MakeWriter;
@@ -14,6 +15,9 @@ pub use metrics::{Metric, Metrics, NAMESPACE};
 
 use crate::config::LogFormat;
 use crate::redact::Redactor;
+
+/// Hides what looks like a token: the last line of defence of all that is printed.
+static TOKENS: LazyLock<Redactor> = LazyLock::new(|| Redactor::of([]));
 
 /// Starts logging to standard output, as Lambda's logging controls say.
 ///
@@ -39,7 +43,7 @@ pub fn init(level: Option<&str>, format: LogFormat) {
 
 /// Says why the function does not start, on standard error: there is no subscriber yet.
 pub fn fatal(why: &dyn std::fmt::Display) {
-    drop(writeln!(io::stderr().lock(), "{}", Redactor::of([]).masked(&why.to_string())));
+    drop(writeln!(io::stderr().lock(), "{}", TOKENS.masked(&why.to_string())));
 }
 
 /// Prints one line of JSON for CloudWatch to read metrics from.
@@ -61,7 +65,7 @@ impl<'a> MakeWriter<'a> for Masked {
 impl Write for Masked {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         // The subscriber hands over whole lines.
-        io::stdout().lock().write_all(Redactor::of([]).masked(&String::from_utf8_lossy(bytes)).as_bytes())?;
+        io::stdout().lock().write_all(TOKENS.masked(&String::from_utf8_lossy(bytes)).as_bytes())?;
         Ok(bytes.len())
     }
 
