@@ -28,34 +28,28 @@ struct Pool {
 
 /// Where an upstream's API begins: the base of its URLs, read once.
 #[derive(Debug)]
-pub struct Base {
-    url: Url,
-    /// The same as text, without a slash at its end.
-    text: String,
-}
+pub struct Base(Url);
 
 impl Base {
     /// `text` may hold a path of its own, and no query.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let url = Url::parse(text).map_err(|error| error.to_string())?;
-        let text = url.as_str().trim_end_matches('/').to_owned();
-        Ok(Self { url, text })
+        Url::parse(text).map(Self).map_err(|error| error.to_string())
     }
 
     /// Without a slash at its end.
     pub fn as_str(&self) -> &str {
-        &self.text
+        self.0.as_str().trim_end_matches('/')
     }
 
     /// The URL of `path`, which is encoded and may end in a query, below the base. Compared with what it must be, before anything secret is
     /// added: an encoded path that a URL parser resolves would send a token elsewhere.
     pub fn below(&self, path: &str) -> Result<Url, String> {
         let (segments, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
-        let mut url = self.url.clone();
+        let mut url = self.0.clone();
         // Only the path is parsed again: the host, which costs ten times as much, stays as it is.
-        url.set_path(&format!("{}/{segments}", self.url.path().trim_end_matches('/')));
+        url.set_path(&format!("{}/{segments}", self.0.path().trim_end_matches('/')));
         url.set_query(query);
-        let kept = url.as_str().strip_prefix(&self.text).and_then(|rest| rest.strip_prefix('/'));
+        let kept = url.as_str().strip_prefix(self.as_str()).and_then(|rest| rest.strip_prefix('/'));
         if kept == Some(path) { Ok(url) } else { Err("the path does not survive in a URL".to_owned()) }
     }
 }

@@ -1,10 +1,11 @@
 //! The oldest Rust that `Cargo.toml` names is told to users, and nothing in the tree needs a newer one. (What of the standard library is newer,
 //! clippy says.)
 
-use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
+
+use crate::documents::file;
 
 /// `1.94.1` as numbers; what is left out is nought.
 fn version(text: &str) -> Vec<u32> {
@@ -35,7 +36,6 @@ fn no_package_of_the_tree_needs_a_newer_rust_than_ours() {
 
 #[test]
 fn the_readme_names_the_oldest_rust() {
-    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
     let sentence = format!("You need Rust {} or later", env!("CARGO_PKG_RUST_VERSION"));
-    assert!(readme.contains(&sentence), "the README does not say: {sentence}");
+    assert!(file("README.md").contains(&sentence), "the README does not say: {sentence}");
 }
