@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
-use super::Outcome;
+use super::{Outcome, cores};
 
 /// It is killed when this is dropped.
 pub struct Process(Child);
@@ -22,7 +22,8 @@ impl Process {
     pub fn spawn(mut command: Command, variables: &[(String, String)], talks: bool) -> Outcome<Self> {
         let pipe = || if talks { Stdio::piped() } else { Stdio::null() };
         command.env_clear().envs(variables.iter().cloned()).stdin(pipe()).stdout(pipe()).kill_on_drop(true);
-        Ok(Self(command.stderr(if talks { Stdio::inherit() } else { Stdio::null() }).spawn()?))
+        command.stderr(if talks { Stdio::inherit() } else { Stdio::null() });
+        Ok(Self(cores::on_measured(|| command.spawn())?))
     }
 
     pub fn talk(&mut self) -> Outcome<(ChildStdin, ChildStdout)> {
