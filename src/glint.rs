@@ -71,11 +71,15 @@ impl Retry for GlintError {
     }
 }
 
-/// What Glint's answer to a PATCH shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shown {
-    /// Whether the run's label is the one that was sent; `None` where no run is shown, or no label was sent.
-    pub label: Option<bool>,
+/// Glint's answer to a PATCH, read where somebody asks.
+#[derive(Debug)]
+pub struct Shown(Vec<u8>);
+
+impl Shown {
+    /// Whether the run bears `label`; `None` where none is shown.
+    pub fn bears(&self, label: &str) -> Option<bool> {
+        Some(reading::label(&self.0)?.as_deref() == Some(label))
+    }
 }
 
 impl Glint {
@@ -114,11 +118,7 @@ impl Glint {
         let body = written(&Update { summary, ..update.clone() });
         let target = format!("actions/runs/{id}?version=v2");
         let answer = retry(by, || self.call(Method::PATCH, &target, Some(body.clone()), bearer)).await?;
-        let label = update.status_label.as_ref().and_then(|label| {
-            let shown = reading::label(&answer.body)?;
-            Some(shown.as_ref() == Some(label))
-        });
-        Ok(Shown { label })
+        Ok(Shown(answer.body))
     }
 
     /// Adds a line to the run's log. Sent once: a repetition would show.

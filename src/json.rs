@@ -185,8 +185,15 @@ pub fn raw(value: &impl Serialize) -> Box<RawValue> {
     serde_json::value::to_raw_value(value).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 
-/// How many arrays and objects enclose the innermost value of `text`, counted without recursion.
-pub fn depth(text: &str) -> usize {
+/// Whether more than `most` arrays and objects enclose a value of `text`, counted without recursion.
+pub fn is_deeper(text: &str, most: usize) -> bool {
+    // Most texts do not have so many to begin with, in strings or out of them, and that is seen at a glance.
+    let brackets = text.bytes().filter(|byte| matches!(byte, b'{' | b'[')).count();
+    brackets > most && depth(text) > most
+}
+
+/// How many arrays and objects enclose the innermost value of `text`.
+fn depth(text: &str) -> usize {
     let (mut depth, mut deepest) = (0_usize, 0);
     let mut rest = text.as_bytes();
     while let [byte, behind @ ..] = rest {
@@ -238,7 +245,9 @@ mod tests {
 
     #[test]
     fn depth_ignores_brackets_in_strings() {
-        assert_eq!(depth(r#"{"a":[["{[\"["]]}"#), 3);
-        assert_eq!(depth("1"), 0);
+        let text = r#"{"a":[["{[\"["]],"b":[[]],"c":{}}"#;
+        assert!(is_deeper(text, 2));
+        assert!(!is_deeper(text, 3));
+        assert!(!is_deeper("1", 0));
     }
 }

@@ -30,7 +30,7 @@ pub fn read(text: String) -> Result<Message, Unreadable> {
     if document.as_ref().is_ok_and(|document| is_change_log(document.root())) {
         return Ok(Message::ChangeLog);
     }
-    if json::depth(&text) > DEPTH {
+    if json::is_deeper(&text, DEPTH) {
         return Err(Unreadable(format!("the message is nested deeper than {DEPTH} levels")));
     }
     let document = document.map_err(|error| Unreadable(format!("the message is not a JSON object: {error}")))?;

@@ -129,7 +129,8 @@ fn within_limits(body: &[Member]) -> Result<(), Refusal> {
             OMIT,
         ));
     }
-    if body.iter().any(|(_, value)| json::depth(value) >= DEEPEST) {
+    // The body itself is the outermost.
+    if body.iter().any(|(_, value)| json::is_deeper(value, DEEPEST - 1)) {
         return Err(Refusal::new(
             format!("the payload is nested deeper than the {DEEPEST} levels that GitLab takes"),
             OMIT,

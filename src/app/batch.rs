@@ -84,7 +84,7 @@ impl Journey {
             let verdict = if blocked {
                 deferred(run_id, BLOCKED)
             } else {
-                caught(self.done(task, &terms)).await.unwrap_or_else(|Panicked| self.panicked(run_id))
+                caught(Box::pin(self.done(task, &terms))).await.unwrap_or_else(|Panicked| self.panicked(run_id))
             };
             let again = verdict.again();
             Some(((place, self.noted(verdict, started, &subject)), (rest, again)))

@@ -11,7 +11,7 @@ use crate::secrets::{Kept, SecretError};
 use crate::telemetry::Metric;
 
 /// What an update came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Updated {
     Yes(Shown),
     /// The run had ended, or is gone: nothing was written, and nothing needs to be.
@@ -65,7 +65,7 @@ impl Journey {
             result = self.patch(id, &Update { status: None, ..update.clone() }).await;
         }
         let refused = match result {
-            Ok(kept) => return Ok(Updated::Yes(kept)),
+            Ok(shown) => return Ok(Updated::Yes(shown)),
             Err(GlintError::UnknownRun) => return Ok(Updated::AlreadyEnded),
             Err(error @ GlintError::Refused { .. }) => error,
             Err(error) => return Err(error),

@@ -88,7 +88,7 @@ impl Journey {
         match self.update(&run.id, &Update::label(words::TRIGGERING)).await {
             Ok(Updated::AlreadyEnded) => Err(Outcome::Duplicate),
             Ok(Updated::Yes(shown)) => {
-                if shown.label == Some(false) {
+                if shown.bears(words::TRIGGERING) == Some(false) {
                     self.metrics.count(Metric::ClaimsNotKept);
                     if !self.app.labels_lost.swap(true, Ordering::Relaxed) {
                         tracing::warn!(

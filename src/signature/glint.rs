@@ -112,8 +112,7 @@ impl fmt::Debug for Claim {
 /// `text` without white space. `None` for what is nested too deeply to be walked through: nobody has vouched for it yet.
 fn compact(text: &str, non_ascii: NonAscii) -> Option<String> {
     const DEPTH: usize = 64;
-    let is_shallow = json::depth(text) <= DEPTH;
-    is_shallow.then(|| json::compact(serde_json::from_str(text).ok()?, non_ascii).ok()).flatten()
+    if json::is_deeper(text, DEPTH) { None } else { json::compact(serde_json::from_str(text).ok()?, non_ascii).ok() }
 }
 
 /// Seconds since the epoch: Glint documents seconds, some of its samples send milliseconds.
