@@ -82,7 +82,7 @@ impl GitLab {
         limit: Duration,
     ) -> Result<Pipeline, TriggerError> {
         let mut request = self
-            .request(Method::POST, &format!("projects/{}/trigger/pipeline", project.segment()))
+            .request(Method::POST, &["projects/", &project.segment(), "/trigger/pipeline"].concat())
             .map_err(TriggerError::NotSent)?;
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         *request.body_mut() = Some(written(body, token).into());
@@ -104,7 +104,7 @@ impl GitLab {
 
     /// A request below `/api/v4/`.
     fn request(&self, method: Method, path: &str) -> Result<Request, String> {
-        Ok(Request::new(method, self.base.below(&format!("api/v4/{path}"))?))
+        Ok(Request::new(method, self.base.below(&["api/v4/", path].concat())?))
     }
 }
 

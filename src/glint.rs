@@ -91,7 +91,7 @@ impl Glint {
     /// How the run stands.
     pub async fn run(&self, id: &RunId, bearer: &Bearer, by: Instant) -> Result<Standing, GlintError> {
         retry(by, || async {
-            let answer = self.call(Method::GET, &format!("actions/runs/{id}?version=v2"), None, bearer).await?;
+            let answer = self.call(Method::GET, &path_of(id), None, bearer).await?;
             reading::run(&answer.body).ok_or_else(unreadable)
         })
         .await
@@ -116,8 +116,8 @@ impl Glint {
     pub async fn update(&self, id: &RunId, update: &Update, bearer: &Bearer, by: Instant) -> Result<Shown, GlintError> {
         let summary = update.summary.as_ref().map(|text| bearer.redactor().masked(text));
         let body = written(&Update { summary, ..update.clone() });
-        let target = format!("actions/runs/{id}?version=v2");
-        let answer = retry(by, || self.call(Method::PATCH, &target, Some(body.clone()), bearer)).await?;
+        let path = path_of(id);
+        let answer = retry(by, || self.call(Method::PATCH, &path, Some(body.clone()), bearer)).await?;
         Ok(Shown(answer.body))
     }
 
@@ -189,6 +189,10 @@ impl Glint {
         }
         Ok(request)
     }
+}
+
+fn path_of(run: &RunId) -> String {
+    ["actions/runs/", run.as_str(), "?version=v2"].concat()
 }
 
 /// The body of a request, wiped when it was sent: a login's holds the client secret.

@@ -47,7 +47,7 @@ impl Base {
         let (segments, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
         let mut url = self.0.clone();
         // Only the path is parsed again: the host, which costs ten times as much, stays as it is.
-        url.set_path(&format!("{}/{segments}", self.0.path().trim_end_matches('/')));
+        url.set_path(&[self.0.path().trim_end_matches('/'), "/", segments].concat());
         url.set_query(query);
         let kept = url.as_str().strip_prefix(self.as_str()).and_then(|rest| rest.strip_prefix('/'));
         if kept == Some(path) { Ok(url) } else { Err("the path does not survive in a URL".to_owned()) }

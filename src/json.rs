@@ -91,6 +91,8 @@ impl<'a> Document<'a> {
 
 impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        /// So many members have most objects at the most.
+        const USUAL: usize = 8;
         /// So many names are compared one by one in less time than they are hashed.
         const FEW: usize = 32;
 
@@ -104,7 +106,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members: Vec<(Cow<'de, str>, &'de RawValue)> = Vec::new();
+                let mut members: Vec<(Cow<'de, str>, &'de RawValue)> = Vec::with_capacity(USUAL);
                 let mut names = HashSet::new();
                 while let Some(Key(key)) = map.next_key()? {
                     let is_there = if members.len() < FEW {
@@ -141,6 +143,10 @@ impl<'de> Deserialize<'de> for Key<'de> {
 
 /// `value` as a string, its escapes resolved: `None` where it is something else.
 pub fn string(value: &RawValue) -> Option<Cow<'_, str>> {
+    // Often asked of a number: the error that nobody reads would be written out.
+    if !value.get().starts_with('"') {
+        return None;
+    }
     serde_json::from_str::<Key>(value.get()).ok().map(|key| key.0)
 }
 

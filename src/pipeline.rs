@@ -30,7 +30,7 @@ impl Project {
             }
         }
         let project = Self { group: group.to_owned(), name: name.to_owned() };
-        if !SLUGS.contains(&project.slugs().count()) || project.path().len() > 1024 {
+        if !SLUGS.contains(&project.slugs().count()) || group.len() + "/".len() + name.len() > 1024 {
             return Err("`groupName` is nested deeper than GitLab allows".to_owned());
         }
         Ok(project)
@@ -51,7 +51,7 @@ impl Project {
 
     /// `group/sub/project`, or the numeric id.
     pub fn path(&self) -> String {
-        if self.group.is_empty() { self.name.clone() } else { format!("{}/{}", self.group, self.name) }
+        if self.group.is_empty() { self.name.clone() } else { [&self.group, "/", &self.name].concat() }
     }
 
     /// The path as GitLab's API wants it: one segment, slashes as `%2F`. What else a slug may hold needs no encoding.
@@ -85,13 +85,16 @@ fn is_slug(slug: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
     let edge = |byte: Option<&u8>| byte.is_some_and(|byte| !matches!(byte, b'-' | b'.'));
     let bytes = slug.as_bytes();
+    let ends_in = |end: &str| {
+        bytes.len().checked_sub(end.len()).is_some_and(|start| bytes[start..].eq_ignore_ascii_case(end.as_bytes()))
+    };
     (1..=255).contains(&bytes.len())
         && bytes.iter().copied().all(allowed)
         && edge(bytes.last())
         && bytes.first() != Some(&b'-')
         && !slug.contains("..")
-        && !slug.to_ascii_lowercase().ends_with(".git")
-        && !slug.to_ascii_lowercase().ends_with(".atom")
+        && !ends_in(".git")
+        && !ends_in(".atom")
 }
 
 /// A branch or tag, by the rules of `git check-ref-format`, and without the `refs/` that GitLab's trigger does not take.
