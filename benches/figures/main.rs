@@ -39,7 +39,9 @@ type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 pub struct Effort {
     /// Cold starts of each kind.
     starts: usize,
-    /// Alternating rounds of the function and the bare loop, and the runs in each.
+    /// How often the function and the bare loops are started, to run in turns.
+    sets: usize,
+    /// The rounds of each set, and the runs in each.
     rounds: usize,
     runs_a_round: usize,
     /// Runs with delays.
@@ -50,8 +52,8 @@ pub struct Effort {
 
 const NAMES: [&str; 5] = ["cold", "warm", "batch", "economy", "instructions"];
 
-const USUAL: Effort = Effort { starts: 40, rounds: 120, runs_a_round: 20, delayed: 200, long: 10_000 };
-const QUICK: Effort = Effort { starts: 6, rounds: 10, runs_a_round: 20, delayed: 12, long: 1_000 };
+const USUAL: Effort = Effort { starts: 40, sets: 10, rounds: 12, runs_a_round: 20, delayed: 200, long: 10_000 };
+const QUICK: Effort = Effort { starts: 6, sets: 2, rounds: 5, runs_a_round: 20, delayed: 12, long: 1_000 };
 const LONG: Effort = Effort { long: 100_000, ..USUAL };
 
 #[tokio::main(flavor = "current_thread")]
