@@ -71,8 +71,7 @@ impl Retry for GlintError {
     }
 }
 
-/// Glint's answer to a PATCH, read where somebody asks.
-#[derive(Debug)]
+/// Glint's answer to a PATCH, read where somebody asks. No `Debug`: the run's inputs may stand in it.
 pub struct Shown(Vec<u8>);
 
 impl Shown {

@@ -91,7 +91,7 @@ impl<'a> Document<'a> {
 
 impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        /// So many members have most objects at the most.
+        /// Room for the members of most objects.
         const USUAL: usize = 8;
         /// So many names are compared one by one in less time than they are hashed.
         const FEW: usize = 32;
@@ -193,7 +193,7 @@ pub fn raw(value: &impl Serialize) -> Box<RawValue> {
 
 /// Whether more than `most` arrays and objects enclose a value of `text`, counted without recursion.
 pub fn is_deeper(text: &str, most: usize) -> bool {
-    // Most texts do not have so many to begin with, in strings or out of them, and that is seen at a glance.
+    // Most texts do not even open so many, be it in strings, and those are counted at a fraction of the cost.
     let brackets = text.bytes().filter(|byte| matches!(byte, b'{' | b'[')).count();
     brackets > most && depth(text) > most
 }

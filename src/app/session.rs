@@ -11,7 +11,6 @@ use crate::secrets::{Kept, SecretError};
 use crate::telemetry::Metric;
 
 /// What an update came to.
-#[derive(Debug)]
 pub enum Updated {
     Yes(Shown),
     /// The run had ended, or is gone: nothing was written, and nothing needs to be.
