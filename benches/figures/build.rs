@@ -20,10 +20,11 @@ pub fn programs() -> Outcome<Programs> {
         let mut cargo = Command::new(env!("CARGO"));
         cargo.args(["build", "--release", "--quiet", "--target-dir"]).arg(target).args(what);
         // What cargo tells this bench of itself would have some dependencies built anew, and again at the next `cargo bench`.
-        let told = std::env::vars_os().map(|(name, _)| name).filter(|name| {
-            name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))
-        });
-        told.for_each(|name| drop(cargo.env_remove(name)));
+        for (name, _) in std::env::vars() {
+            if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+                cargo.env_remove(name);
+            }
+        }
         if !cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status()?.success() {
             return Err(format!("`{}` cannot be built", what[1]).into());
         }
