@@ -20,7 +20,7 @@ pub fn programs() -> Outcome<Programs> {
         let mut cargo = Command::new(env!("CARGO"));
         cargo.args(["build", "--release", "--quiet", "--target-dir"]).arg(target).args(what);
         // What cargo tells this bench of itself would have some dependencies built anew, and again at the next `cargo bench`.
-        for (name, _) in std::env::vars() {
+        for name in std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()) {
             if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
                 cargo.env_remove(name);
             }
