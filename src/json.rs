@@ -191,14 +191,14 @@ pub fn raw(value: &impl Serialize) -> Box<RawValue> {
     serde_json::value::to_raw_value(value).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 
-/// Whether more than `most` arrays and objects enclose a value of `text`, counted without recursion.
+/// Whether arrays and objects are nested deeper than `most` in `text`, counted without recursion.
 pub fn is_deeper(text: &str, most: usize) -> bool {
-    // Most texts do not even open so many, be it in strings, and those are counted at a fraction of the cost.
+    // A usual message opens about twenty in all, be it in strings, and those are counted at a fraction of the cost.
     let brackets = text.bytes().filter(|byte| matches!(byte, b'{' | b'[')).count();
     brackets > most && depth(text) > most
 }
 
-/// How many arrays and objects enclose the innermost value of `text`.
+/// How many arrays and objects of `text` lie within each other.
 fn depth(text: &str) -> usize {
     let (mut depth, mut deepest) = (0_usize, 0);
     let mut rest = text.as_bytes();

@@ -4,9 +4,9 @@
 //!
 //! Without a name all is measured.
 //!
-//! The upstreams are the sandbox of `tests/sandbox` on loopback, with TLS on, and on a core of their own. Machines differ, so what has a bar is
-//! compared within the run: with a hello-world of the same runtime and profile, with a bare loop that sends the same requests through the same
-//! HTTP client, and with the delays as the sandbox kept them.
+//! The upstreams are the sandbox of `tests/sandbox` on loopback, with TLS on, and on a core of their own where there are two, which should be
+//! idle otherwise. Machines differ, so what has a bar is compared within the run: with a hello-world of the same runtime and profile, with a
+//! bare loop that sends the same requests through the same HTTP client, and with the delays as the sandbox kept them.
 
 mod batch;
 mod build;
@@ -70,8 +70,8 @@ async fn main() -> Outcome {
         USUAL
     };
     let programs = build::programs()?;
-    if !cores::keep_off() {
-        eprintln!("there is one core for all: what is measured shares it with the sandbox");
+    if !cores::keep_off()? {
+        eprintln!("what is measured has no core of its own: it shares the sandbox's");
     }
     let authority = Authority::new(Path::new(env!("CARGO_TARGET_TMPDIR")))?;
     let names: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();

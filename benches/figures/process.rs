@@ -23,7 +23,7 @@ impl Process {
         let pipe = || if talks { Stdio::piped() } else { Stdio::null() };
         command.env_clear().envs(variables.iter().cloned()).stdin(pipe()).stdout(pipe()).kill_on_drop(true);
         command.stderr(if talks { Stdio::inherit() } else { Stdio::null() });
-        Ok(Self(cores::on_measured(|| command.spawn())?))
+        Ok(Self(cores::on_measured(|| command.spawn())??))
     }
 
     pub fn talk(&mut self) -> Outcome<(ChildStdin, ChildStdout)> {

@@ -84,7 +84,7 @@ impl Journey {
             let verdict = if blocked {
                 deferred(run_id, BLOCKED)
             } else {
-                // In a place of its own: a stream moves its steps about, and this one has kilobytes.
+                // Boxed: the stream copies a step into its place when it begins, and this one has kilobytes.
                 caught(Box::pin(self.done(task, &terms))).await.unwrap_or_else(|Panicked| self.panicked(run_id))
             };
             let again = verdict.again();

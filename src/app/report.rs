@@ -44,7 +44,8 @@ impl Journey {
         let Some(mut telling) = started.telling(false) else { return started };
         let by = self.report_by();
         let line = telling.log.clone().unwrap_or_default();
-        let link = timeout_at(by, self.update(&run.id, &telling.update));
+        // What Glint shows of the run need not be held while the log line is on its way.
+        let link = timeout_at(by, async { self.update(&run.id, &telling.update).await.map(drop) });
         let log = timeout_at(by, self.log(&run.id, &line));
         let (linked, logged) = tokio::join!(link, log);
         if let Ok(Ok(_)) = linked {
