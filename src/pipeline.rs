@@ -30,7 +30,7 @@ impl Project {
             }
         }
         let project = Self { group: group.to_owned(), name: name.to_owned() };
-        if !SLUGS.contains(&project.slugs().count()) || group.len() + "/".len() + name.len() > 1024 {
+        if !SLUGS.contains(&project.slugs().count()) || project.path().len() > 1024 {
             return Err("`groupName` is nested deeper than GitLab allows".to_owned());
         }
         Ok(project)

@@ -187,7 +187,7 @@ impl<T> Secret<T> {
 impl Tokens {
     fn of(&self, project: &Project) -> Option<SecretString> {
         match self {
-            Self::Map(map) => spellings(project).find_map(|key| map.get(&key)?.as_ref()),
+            Self::Map(map) => spellings(project).iter().find_map(|key| map.get(key)?.as_ref()),
             Self::One(token) => Some(token),
         }
         .filter(|token| !token.expose_secret().is_empty())
@@ -197,13 +197,9 @@ impl Tokens {
 
 /// The keys under which a project's token may be: its path, then the agent's names for its environment variable, today's (only the group's
 /// slashes become `_`) and the one before its version 0.5.0 (only the project's do).
-fn spellings(project: &Project) -> impl Iterator<Item = String> {
-    let spellings: [fn(&Project) -> String; 3] = [
-        Project::path,
-        |project| [&project.group().replace('/', "_"), "_", project.name()].concat(),
-        |project| [project.group(), "_", &project.name().replace('/', "_")].concat(),
-    ];
-    spellings.into_iter().map(|spelling| spelling(project))
+fn spellings(project: &Project) -> [String; 3] {
+    let (group, name) = (project.group(), project.name());
+    [project.path(), format!("{}_{name}", group.replace('/', "_")), format!("{group}_{}", name.replace('/', "_"))]
 }
 
 fn credentials(id: &str, text: &SecretString) -> Result<Credentials, SecretError> {
@@ -221,8 +217,8 @@ fn token_map(id: &str, text: &SecretString) -> Result<Tokens, SecretError> {
     Ok(Tokens::Map(map.iter().map(|(key, value)| (key.to_owned(), token(value))).collect()))
 }
 
-fn one_token(_: &str, text: &SecretString) -> Result<Tokens, SecretError> {
-    Ok(Tokens::One(SecretString::from(text.expose_secret().trim())))
+fn one_token(id: &str, text: &SecretString) -> Result<Tokens, SecretError> {
+    trimmed(id, text).map(Tokens::One)
 }
 
 fn trimmed(_: &str, text: &SecretString) -> Result<SecretString, SecretError> {
