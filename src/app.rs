@@ -1,20 +1,20 @@
-//! The journey of a delivery, in order. Everything else is a room it passes through.
+//! Handles one Lambda invocation, from event to response.
 
 mod batch;
 mod check;
-mod confirm;
+mod context;
 mod dead_letter;
-mod follow;
-mod handover;
-mod journey;
-mod note;
-mod prove;
-mod report;
-mod session;
-mod settle;
-mod start;
+mod enqueue;
+mod find_pipeline;
+mod glint_calls;
+mod log_outcome;
+mod pipeline_event;
+mod queued_report;
+mod report_outcome;
+mod send_trigger;
+mod start_run;
 mod sweep;
-mod trigger;
+mod verify_delivery;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -23,17 +23,18 @@ use std::time::{Duration, SystemTime};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
+use crate::aws::secrets::Secrets;
+use crate::aws::sqs::Queue;
 use crate::config::{Config, UserInputsAs};
-use crate::event::{self, Doors, Event};
+use crate::deadlines::WARM_UP_TIMEOUT;
 use crate::gitlab::GitLab;
 use crate::glint::Glint;
-use crate::http::{Base, Http};
-use crate::plan::Policy;
-use crate::queue::Queue;
-use crate::secrets::Secrets;
+use crate::http::{BaseUrl, Http};
+use crate::source::{self, Event, SourceSettings};
 use crate::telemetry::Metric;
-use crate::{aws, json, plan};
-use journey::Journey;
+use crate::trigger::Policy;
+use crate::{aws, json, trigger};
+use context::Context;
 
 /// Tells the time of day. Real in Lambda; a simulation brings its own.
 pub type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
@@ -42,7 +43,7 @@ pub type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
 pub struct App {
     config: Config,
     policy: Policy,
-    doors: Doors,
+    settings: SourceSettings,
     http: Http,
     secrets: Secrets,
     glint: Glint,
@@ -56,7 +57,7 @@ pub struct App {
 /// What Lambda says of an invocation.
 #[derive(Clone, Copy, Debug)]
 pub struct Invocation {
-    /// When Lambda ends it.
+    /// Freshness Lambda ends it.
     pub deadline: SystemTime,
 }
 
@@ -83,14 +84,14 @@ impl App {
             escape_dollar: config.escape_dollar,
             allow_variables: config.allow_variables.clone(),
         };
-        let most_message = plan::MOST_PAYLOAD - if config.runs_queue_url.is_some() { ENVELOPE } else { 0 };
+        let max_message_bytes = trigger::MAX_PAYLOAD_BYTES - if config.runs_queue_url.is_some() { ENVELOPE } else { 0 };
         Ok(Arc::new(Self {
             policy,
-            doors: Doors { dead_letter_queue_arn: config.dead_letter_queue_arn.clone(), most_message },
-            secrets: Secrets::new(&aws::secrets_manager(&config.aws, &http), &config),
-            glint: Glint::new(http.clone(), Base::parse(&config.glint_url)?),
-            gitlab: GitLab::new(http.clone(), Base::parse(&config.gitlab_url)?),
-            queue: config.runs_queue_url.as_deref().map(|url| Queue::new(aws::sqs(&config.aws, &http), url)),
+            settings: SourceSettings { dead_letter_queue_arn: config.dead_letter_queue_arn.clone(), max_message_bytes },
+            secrets: Secrets::new(&aws::secrets_manager_client(&config.aws, &http), &config),
+            glint: Glint::new(http.clone(), BaseUrl::parse(&config.glint_url)?),
+            gitlab: GitLab::new(http.clone(), BaseUrl::parse(&config.gitlab_url)?),
+            queue: config.runs_queue_url.as_deref().map(|url| Queue::new(aws::sqs_client(&config.aws, &http), url)),
             http,
             config,
             clock,
@@ -100,12 +101,11 @@ impl App {
 
     /// Reads the secrets and logs in ahead of the first invocation, as far as that works: what fails here is met again, and told, there.
     pub async fn warm_up(self: &Arc<Self>) {
-        const AT_MOST: Duration = Duration::from_secs(8);
         let now = (self.clock)();
         // The first invocation may come long after: it must not trust the connections that are made here.
-        self.http.thaw(now);
-        let journey = Journey::new(self, now, Instant::now() + AT_MOST);
-        let (login, tokens) = tokio::join!(journey.log_in(), self.secrets.projects(journey.when()));
+        self.http.discard_idle_connections(now);
+        let context = Context::new(self, now, Instant::now() + WARM_UP_TIMEOUT);
+        let (login, tokens) = tokio::join!(context.log_in(), self.secrets.projects(context.freshness()));
         drop((login, tokens));
     }
 
@@ -116,32 +116,32 @@ impl App {
         invocation: Invocation,
     ) -> Result<Box<RawValue>, Failure> {
         let now = (self.clock)();
-        self.http.thaw(now);
+        self.http.discard_idle_connections(now);
         let left = invocation.left(now);
-        let journey = Journey::new(self, now, Instant::now() + left);
-        let answer = match event::recognise(payload, &self.doors) {
+        let context = Context::new(self, now, Instant::now() + left);
+        let answer = match source::parse(payload, &self.settings) {
             Err(error) => {
                 tracing::error!("{error}");
-                Err(Failure { kind: "NotRecognised", words: error.to_string() })
+                Err(Failure { kind: "UnsupportedEvent", message: error.to_string() })
             }
             Ok(Event::Answered(response)) => Ok(response),
-            Ok(Event::Check(request)) => Ok(json::raw(&journey.check(&request).await)),
-            Ok(Event::Sweep) => Ok(json::raw(&journey.sweep().await)),
-            Ok(Event::Deliveries(source, deliveries)) => {
-                let verdicts = journey.deliver(deliveries).await;
-                source.answer(&verdicts).map_err(|error| Failure { kind: "MustComeAgain", words: error.to_string() })
+            Ok(Event::Check(request)) => Ok(json::raw(&context.check(&request).await)),
+            Ok(Event::Sweep) => Ok(json::raw(&context.sweep().await)),
+            Ok(Event::Deliveries(deliveries, respond)) => {
+                let handled = context.deliver(deliveries).await;
+                respond(&handled).map_err(|error| Failure { kind: "RetryRequested", message: error.to_string() })
             }
         };
-        journey.metrics.add(Metric::SecretReads, self.secrets.take_reads());
-        journey.metrics.print(&self.config.function_name, now);
+        context.metrics.add(Metric::SecretReads, self.secrets.take_reads());
+        context.metrics.print(&self.config.function_name, now);
         answer
     }
 }
 
 /// Why an invocation fails: Lambda shows the kind and the words.
 #[derive(Debug, thiserror::Error)]
-#[error("{words}")]
+#[error("{message}")]
 pub struct Failure {
     pub kind: &'static str,
-    pub words: String,
+    pub message: String,
 }

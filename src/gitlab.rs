@@ -1,7 +1,9 @@
 //! Sends triggers to GitLab, and looks pipelines up.
 
-mod answer;
 mod lookup;
+mod response;
+pub mod types;
+pub mod webhook;
 
 pub use lookup::LookupError;
 
@@ -14,19 +16,19 @@ use reqwest::{Method, Request};
 use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
 
-use crate::http::{Base, Http, NoAnswer};
+use crate::gitlab::types::{Pipeline, Project};
+use crate::http::{BaseUrl, Http, SendError};
 use crate::json;
-use crate::pipeline::{Pipeline, Project};
-use crate::redact::Redactor;
 use crate::retry::Retry;
+use crate::telemetry::redaction::Redactor;
 
 /// The longest answer to a trigger that is read.
-const CAP: usize = 256 * 1024;
+const MAX_RESPONSE_BYTES: usize = 256 * 1024;
 
 /// GitLab's REST API, version 4.
 pub struct GitLab {
     http: Http,
-    base: Base,
+    base: BaseUrl,
 }
 
 /// What became of a trigger that created no pipeline we know of: each variant is another thing to do.
@@ -62,7 +64,7 @@ impl Retry for TriggerError {
 
 impl GitLab {
     /// `base` is GitLab's base URL.
-    pub fn new(http: Http, base: Base) -> Self {
+    pub fn new(http: Http, base: BaseUrl) -> Self {
         Self { http, base }
     }
 
@@ -86,20 +88,20 @@ impl GitLab {
             .map_err(TriggerError::NotSent)?;
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         *request.body_mut() = Some(written(body, token).into());
-        match self.http.send(request, CAP, limit).await {
+        match self.http.send(request, MAX_RESPONSE_BYTES, limit).await {
             Ok(answer) => {
-                let redactor = || Redactor::of(secrets.iter().chain([token]));
-                answer::decode(&answer, &self.project_url(&project.path()), redactor)
+                let redactor = || Redactor::new(secrets.iter().chain([token]));
+                response::decode(&answer, &self.project_url(&project.path()), redactor)
             }
-            Err(NoAnswer::NotSent(why)) => Err(TriggerError::NotSent(why)),
-            Err(NoAnswer::Lost(why)) => Err(TriggerError::Unknown(why)),
+            Err(SendError::NotSent(why)) => Err(TriggerError::NotSent(why)),
+            Err(SendError::ResponseLost(why)) => Err(TriggerError::Unknown(why)),
         }
     }
 
     /// Whether GitLab answers at all, whatever it says.
     pub async fn reach(&self, limit: Duration) -> Result<(), String> {
         let request = self.request(Method::GET, "version")?;
-        self.http.send(request, CAP, limit).await.map(drop).map_err(|no_answer| no_answer.to_string())
+        self.http.send(request, MAX_RESPONSE_BYTES, limit).await.map(drop).map_err(|no_answer| no_answer.to_string())
     }
 
     /// A request below `/api/v4/`.

@@ -1,7 +1,10 @@
 //! Asks Glint how runs stand, and tells it what became of them.
 
+pub mod credentials;
 mod login;
-mod reading;
+pub mod message;
+mod response;
+pub mod run;
 
 pub use login::Bearer;
 
@@ -16,25 +19,25 @@ use serde_json::json;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
-use crate::http::{Answer, Base, Http, NoAnswer};
+use crate::deadlines::GLINT_TIMEOUT;
+use crate::glint::run::{Entity, RunId, RunPatch, RunState};
+use crate::http::percent_encode;
+use crate::http::{BaseUrl, Http, Response, SendError};
 use crate::json;
-use crate::percent::percent;
 use crate::retry::{Retry, retry};
-use crate::run::{Entity, RunId, Standing, Update};
 
-const LIMIT: Duration = Duration::from_secs(3);
 /// A run carries its inputs and the backend's response, neither of which Glint takes at more than 1 MiB. Ten may be read at once.
-const CAP: usize = 2 * 1024 * 1024;
-const CAP_OF_LIST: usize = 8 * 1024 * 1024;
+const MAX_RESPONSE_BYTES: usize = 2 * 1024 * 1024;
+const MAX_LIST_BYTES: usize = 8 * 1024 * 1024;
 /// The longest error that is read for its words.
-const CAP_OF_ERROR: usize = 64 * 1024;
+const MAX_ERROR_BYTES: usize = 64 * 1024;
 /// The most runs that Glint lists at once.
-const MOST_RUNS: usize = 1000;
+const MAX_RUNS: usize = 1000;
 
 /// Glint's REST API, version 1.
 pub struct Glint {
     http: Http,
-    base: Base,
+    base: BaseUrl,
     login: login::Login,
 }
 
@@ -72,26 +75,26 @@ impl Retry for GlintError {
 }
 
 /// Glint's answer to a PATCH, read where somebody asks. No `Debug`: the run's inputs may stand in it.
-pub struct Shown(Vec<u8>);
+pub struct PatchResponse(Vec<u8>);
 
-impl Shown {
-    /// Whether the run bears `label`; `None` where none is shown.
-    pub fn bears(&self, label: &str) -> Option<bool> {
-        Some(reading::label(&self.0)?.as_deref() == Some(label))
+impl PatchResponse {
+    /// Whether the run has_label `label`; `None` where none is sanitize_line.
+    pub fn has_label(&self, label: &str) -> Option<bool> {
+        Some(response::label(&self.0)?.as_deref() == Some(label))
     }
 }
 
 impl Glint {
     /// `base` is Glint's base URL with `/v1`.
-    pub fn new(http: Http, base: Base) -> Self {
+    pub fn new(http: Http, base: BaseUrl) -> Self {
         Self { http, base, login: login::Login::default() }
     }
 
     /// How the run stands.
-    pub async fn run(&self, id: &RunId, bearer: &Bearer, by: Instant) -> Result<Standing, GlintError> {
+    pub async fn run(&self, id: &RunId, bearer: &Bearer, by: Instant) -> Result<RunState, GlintError> {
         retry(by, || async {
             let answer = self.call(Method::GET, &path_of(id), None, bearer).await?;
-            reading::run(&answer.body).ok_or_else(unreadable)
+            response::run(&answer.body).ok_or_else(unreadable)
         })
         .await
     }
@@ -102,27 +105,33 @@ impl Glint {
         external_id: &str,
         bearer: &Bearer,
         by: Instant,
-    ) -> Result<Vec<Standing>, GlintError> {
+    ) -> Result<Vec<RunState>, GlintError> {
         self.list(&format!("actions/runs?external_run_id={external_id}&version=v2"), bearer, by).await
     }
 
     /// The runs in progress, as many as Glint lists at once.
-    pub async fn active_runs(&self, bearer: &Bearer, by: Instant) -> Result<Vec<Standing>, GlintError> {
-        self.list(&format!("actions/runs?active=true&limit={MOST_RUNS}&version=v2"), bearer, by).await
+    pub async fn active_runs(&self, bearer: &Bearer, by: Instant) -> Result<Vec<RunState>, GlintError> {
+        self.list(&format!("actions/runs?active=true&limit={MAX_RUNS}&version=v2"), bearer, by).await
     }
 
     /// Changes the run. Writes the same values however often it is sent, so it is retried.
-    pub async fn update(&self, id: &RunId, update: &Update, bearer: &Bearer, by: Instant) -> Result<Shown, GlintError> {
-        let summary = update.summary.as_ref().map(|text| bearer.redactor().masked(text));
-        let body = written(&Update { summary, ..update.clone() });
+    pub async fn update(
+        &self,
+        id: &RunId,
+        update: &RunPatch,
+        bearer: &Bearer,
+        by: Instant,
+    ) -> Result<PatchResponse, GlintError> {
+        let summary = update.summary.as_ref().map(|text| bearer.redactor().redact(text));
+        let body = written(&RunPatch { summary, ..update.clone() });
         let path = path_of(id);
         let answer = retry(by, || self.call(Method::PATCH, &path, Some(body.clone()), bearer)).await?;
-        Ok(Shown(answer.body))
+        Ok(PatchResponse(answer.body))
     }
 
     /// Adds a line to the run's log. Sent once: a repetition would show.
     pub async fn log(&self, id: &RunId, message: &str, bearer: &Bearer, by: Instant) -> Result<(), GlintError> {
-        let body = written(&json!({ "message": bearer.redactor().masked(message) }));
+        let body = written(&json!({ "message": bearer.redactor().redact(message) }));
         let path = format!("actions/runs/{id}/logs");
         tokio::time::timeout_at(by, self.call(Method::POST, &path, Some(body), bearer))
             .await
@@ -135,7 +144,8 @@ impl Glint {
         let properties: BTreeMap<&str, &String> =
             entity.properties.iter().map(|(name, value)| (*name, value)).collect();
         let body = written(&json!({ "identifier": entity.identifier, "properties": properties }));
-        let path = format!("blueprints/{}/entities?upsert=true&merge=true&run_id={run}", percent(&entity.blueprint));
+        let path =
+            format!("blueprints/{}/entities?upsert=true&merge=true&run_id={run}", percent_encode(&entity.blueprint));
         retry(by, || self.call(Method::POST, &path, Some(body.clone()), bearer)).await?;
         Ok(())
     }
@@ -147,10 +157,10 @@ impl Glint {
         Ok(answer.date().map(Into::into))
     }
 
-    async fn list(&self, path: &str, bearer: &Bearer, by: Instant) -> Result<Vec<Standing>, GlintError> {
+    async fn list(&self, path: &str, bearer: &Bearer, by: Instant) -> Result<Vec<RunState>, GlintError> {
         retry(by, || async {
-            let answer = self.call_for(CAP_OF_LIST, Method::GET, path, None, bearer).await?;
-            reading::runs(&answer.body).ok_or_else(unreadable)
+            let answer = self.call_for(MAX_LIST_BYTES, Method::GET, path, None, bearer).await?;
+            response::runs(&answer.body).ok_or_else(unreadable)
         })
         .await
     }
@@ -161,8 +171,8 @@ impl Glint {
         path: &str,
         body: Option<Bytes>,
         bearer: &Bearer,
-    ) -> Result<Answer, GlintError> {
-        self.call_for(CAP, method, path, body, bearer).await
+    ) -> Result<Response, GlintError> {
+        self.call_for(MAX_RESPONSE_BYTES, method, path, body, bearer).await
     }
 
     async fn call_for(
@@ -172,10 +182,10 @@ impl Glint {
         path: &str,
         body: Option<Bytes>,
         bearer: &Bearer,
-    ) -> Result<Answer, GlintError> {
+    ) -> Result<Response, GlintError> {
         let mut request = self.request(method, path, body)?;
         request.headers_mut().insert(AUTHORIZATION, bearer.header());
-        let answer = self.http.send(request, cap, LIMIT).await.map_err(no_answer)?;
+        let answer = self.http.send(request, cap, GLINT_TIMEOUT).await.map_err(no_answer)?;
         if (200..300).contains(&answer.status) { Ok(answer) } else { Err(refusal(&answer, bearer)) }
     }
 
@@ -199,9 +209,9 @@ fn written(body: &impl Serialize) -> Bytes {
     Bytes::from_owner(Zeroizing::new(json::written(body).into_bytes()))
 }
 
-fn no_answer(failure: NoAnswer) -> GlintError {
+fn no_answer(failure: SendError) -> GlintError {
     match failure {
-        NoAnswer::NotSent(why) | NoAnswer::Lost(why) => GlintError::Unavailable { why, after: None },
+        SendError::NotSent(why) | SendError::ResponseLost(why) => GlintError::Unavailable { why, after: None },
     }
 }
 
@@ -210,27 +220,28 @@ fn unreadable() -> GlintError {
 }
 
 /// What an answer that is no success leaves to do.
-fn refusal(answer: &Answer, bearer: &Bearer) -> GlintError {
-    let (code, words) = reading::error(answer.body.get(..CAP_OF_ERROR).unwrap_or(&answer.body));
+fn refusal(answer: &Response, bearer: &Bearer) -> GlintError {
+    let (code, words) = response::error(answer.body.get(..MAX_ERROR_BYTES).unwrap_or(&answer.body));
     match answer.status {
         401 => GlintError::LoginExpired,
         404 if code == "not_found" => GlintError::UnknownRun,
         // 403 is Glint's word for an address that is not on the organisation's list, 404 without its JSON another server's.
-        400 | 405 | 413 | 415 | 422 => {
-            GlintError::Refused { words: bearer.redactor().shown(&format!("{words} (status {})", answer.status)), code }
-        }
-        status => GlintError::Unavailable { why: format!("status {status}"), after: answer.asked_wait() },
+        400 | 405 | 413 | 415 | 422 => GlintError::Refused {
+            words: bearer.redactor().sanitize_line(&format!("{words} (status {})", answer.status)),
+            code,
+        },
+        status => GlintError::Unavailable { why: format!("status {status}"), after: answer.retry_after() },
     }
 }
 
 /// What a login that was not granted leaves to do.
-fn refusal_of_login(answer: &Answer) -> GlintError {
+fn refusal_of_login(answer: &Response) -> GlintError {
     match answer.status {
         // 403 is Glint's word for an address that is not on its list, 404 another server's for a path it does not have.
         400 | 401 | 422 => GlintError::CredentialsRefused,
         status => GlintError::Unavailable {
             why: format!("the login was answered with status {status}"),
-            after: answer.asked_wait(),
+            after: answer.retry_after(),
         },
     }
 }

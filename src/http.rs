@@ -4,15 +4,13 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, Utc};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::HeaderMap;
 use reqwest::{Client, Request, Url, redirect};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
-const CONNECT: Duration = Duration::from_secs(2);
-/// A connection unused for longer is not trusted with a request that must not be sent twice: while the sandbox was frozen its other end
-/// may have hung up.
-const IDLE: Duration = Duration::from_secs(30);
+use crate::deadlines::{CONNECT_TIMEOUT, IDLE_TIMEOUT};
 
 /// Sends requests. Cloning is cheap and shares the connections.
 #[derive(Clone)]
@@ -28,9 +26,9 @@ struct Pool {
 
 /// Where an upstream's API begins: the base of its URLs, read once.
 #[derive(Debug)]
-pub struct Base(Url);
+pub struct BaseUrl(Url);
 
-impl Base {
+impl BaseUrl {
     /// `text` may hold a path of its own, and no query.
     pub fn parse(text: &str) -> Result<Self, String> {
         Url::parse(text).map(Self).map_err(|error| error.to_string())
@@ -56,13 +54,13 @@ impl Base {
 
 /// An answer, whatever its status.
 #[derive(Debug)]
-pub struct Answer {
+pub struct Response {
     pub status: u16,
     pub headers: HeaderMap,
     pub body: Vec<u8>,
 }
 
-impl Answer {
+impl Response {
     /// The server's own clock.
     pub fn date(&self) -> Option<DateTime<Utc>> {
         Some(DateTime::parse_from_rfc2822(self.text("date")?).ok()?.to_utc())
@@ -73,9 +71,9 @@ impl Answer {
     ///
     /// Glint's documents say that the reset is an epoch time, its Terraform provider that it is a number of seconds:
     /// the size tells.
-    pub fn asked_wait(&self) -> Option<Duration> {
+    pub fn retry_after(&self) -> Option<Duration> {
         const NO_EPOCH: i64 = 1_000_000_000;
-        const LONGEST: i64 = 3600;
+        const MAX_LENGTH: i64 = 3600;
         let until = |epoch: i64| Some(epoch.saturating_sub(self.date()?.timestamp()));
         let retry_after = || {
             let text = self.text("retry-after")?;
@@ -87,7 +85,7 @@ impl Answer {
             if number < NO_EPOCH { Some(number) } else { until(number) }
         };
         let seconds = retry_after().or_else(reset).filter(|seconds| *seconds > 0)?;
-        Some(Duration::from_secs(seconds.min(LONGEST).unsigned_abs()))
+        Some(Duration::from_secs(seconds.min(MAX_LENGTH).unsigned_abs()))
     }
 
     fn text(&self, header: &str) -> Option<&str> {
@@ -97,13 +95,13 @@ impl Answer {
 
 /// No answer, by what is known of the request's fate. The words say why, without the URL.
 #[derive(Debug, thiserror::Error)]
-pub enum NoAnswer {
+pub enum SendError {
     /// Nothing reached the upstream: DNS, refused, TLS, or no connection in time.
     #[error("{0}")]
     NotSent(String),
     /// The request may have been carried out.
     #[error("{0}")]
-    Lost(String),
+    ResponseLost(String),
 }
 
 impl Http {
@@ -131,9 +129,10 @@ impl Http {
     }
 
     /// Starts afresh with connections if the last use lies too far back at `now`. To be called when an invocation begins.
-    pub fn thaw(&self, now: SystemTime) {
+    pub fn discard_idle_connections(&self, now: SystemTime) {
         let mut pool = self.pool.lock().expect("no panic while the lock is held");
-        let idle = pool.used_at.is_some_and(|used_at| now.duration_since(used_at).is_ok_and(|idle| idle > IDLE));
+        let idle =
+            pool.used_at.is_some_and(|used_at| now.duration_since(used_at).is_ok_and(|idle| idle > IDLE_TIMEOUT));
         if idle && let Ok(client) = client(&self.tls) {
             pool.client = client;
         }
@@ -141,20 +140,20 @@ impl Http {
     }
 
     /// Sends `request` and reads at most `cap` bytes of its answer; `limit` is for all of it.
-    pub async fn send(&self, request: Request, cap: usize, limit: Duration) -> Result<Answer, NoAnswer> {
+    pub async fn send(&self, request: Request, cap: usize, limit: Duration) -> Result<Response, SendError> {
         let client = self.pool.lock().expect("no panic while the lock is held").client.clone();
         let exchange = async {
             let mut response = client.execute(request).await.map_err(no_answer)?;
             let mut body = Vec::new();
-            while let Some(chunk) = response.chunk().await.map_err(|error| NoAnswer::Lost(cause(error)))? {
+            while let Some(chunk) = response.chunk().await.map_err(|error| SendError::ResponseLost(cause(error)))? {
                 if body.len() + chunk.len() > cap {
-                    return Err(NoAnswer::Lost(format!("the answer is longer than {cap} bytes")));
+                    return Err(SendError::ResponseLost(format!("the answer is longer than {cap} bytes")));
                 }
                 body.extend_from_slice(&chunk);
             }
-            Ok(Answer { status: response.status().as_u16(), headers: std::mem::take(response.headers_mut()), body })
+            Ok(Response { status: response.status().as_u16(), headers: std::mem::take(response.headers_mut()), body })
         };
-        let late = || NoAnswer::Lost(format!("no answer within {:.1} seconds", limit.as_secs_f32()));
+        let late = || SendError::ResponseLost(format!("no answer within {:.1} seconds", limit.as_secs_f32()));
         tokio::time::timeout(limit, exchange).await.unwrap_or_else(|_| Err(late()))
     }
 }
@@ -163,24 +162,24 @@ fn client(tls: &rustls::ClientConfig) -> Result<Client, String> {
     let builder =
         Client::builder().tls_backend_preconfigured(tls.clone()).redirect(redirect::Policy::none()).referer(false);
     let builder = builder
-        .connect_timeout(CONNECT)
-        .pool_idle_timeout(IDLE)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .pool_idle_timeout(IDLE_TIMEOUT)
         .user_agent(concat!("glint-gitlab-trigger/", env!("CARGO_PKG_VERSION")));
     builder.build().map_err(cause)
 }
 
-fn no_answer(error: reqwest::Error) -> NoAnswer {
+fn no_answer(error: reqwest::Error) -> SendError {
     if error.is_connect() || error.is_builder() {
-        NoAnswer::NotSent(cause(error))
+        SendError::NotSent(cause(error))
     } else {
-        NoAnswer::Lost(cause(error))
+        SendError::ResponseLost(cause(error))
     }
 }
 
 /// The innermost cause in words: reqwest's own name the URL.
 fn cause(error: reqwest::Error) -> String {
     if error.is_timeout() && error.is_connect() {
-        return format!("no connection within {} seconds", CONNECT.as_secs());
+        return format!("no connection within {} seconds", CONNECT_TIMEOUT.as_secs());
     }
     let error = error.without_url();
     let mut innermost: &dyn std::error::Error = &error;
@@ -190,6 +189,12 @@ fn cause(error: reqwest::Error) -> String {
     innermost.to_string().to_lowercase()
 }
 
+/// `text` with everything but RFC 3986's unreserved characters encoded, as segments and queries of a URL need it.
+pub fn percent_encode(text: &str) -> String {
+    const RESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+    utf8_percent_encode(text, &RESERVED).to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -197,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_path_stays_below_its_base() {
-        let base = Base::parse("https://git.example.com:8443/sub/").unwrap();
+        let base = BaseUrl::parse("https://git.example.com:8443/sub/").unwrap();
         let url = |path| base.below(path).map(String::from);
         assert_eq!(
             url("api/v4/projects/a%2Fb?x=%2B&y"),
@@ -223,11 +228,11 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert("date", HeaderValue::from_static("Tue, 14 Nov 2023 22:13:20 GMT"));
             headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
-            let mut answer = Answer { status: 429, headers, body: Vec::new() };
-            assert_eq!(answer.asked_wait(), expected.map(Duration::from_secs), "{name}: {value}");
+            let mut answer = Response { status: 429, headers, body: Vec::new() };
+            assert_eq!(answer.retry_after(), expected.map(Duration::from_secs), "{name}: {value}");
             answer.status = 503;
             let without_limit = expected.filter(|_| name == "retry-after").map(Duration::from_secs);
-            assert_eq!(answer.asked_wait(), without_limit, "{name}: {value}");
+            assert_eq!(answer.retry_after(), without_limit, "{name}: {value}");
         }
     }
 
@@ -235,6 +240,6 @@ mod tests {
     fn a_date_is_no_wait_where_the_server_tells_no_time() {
         let mut headers = HeaderMap::new();
         headers.insert("retry-after", HeaderValue::from_static("Tue, 14 Nov 2023 22:13:50 GMT"));
-        assert_eq!(Answer { status: 503, headers, body: Vec::new() }.asked_wait(), None);
+        assert_eq!(Response { status: 503, headers, body: Vec::new() }.retry_after(), None);
     }
 }

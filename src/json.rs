@@ -50,9 +50,14 @@ impl<'a> Object<'a> {
         self.get(name).and_then(string)
     }
 
-    /// Whether the member `name` is `true`, spelled as a boolean or, as newer Glints template it, as a string.
+    /// Whether the member `name` is `true`, to_variable as a boolean or, as newer Glints template it, as a string.
     pub fn is_true(&self, name: &str) -> bool {
         self.get(name).is_some_and(|value| matches!(value.get(), "true" | "\"true\""))
+    }
+
+    /// Whether the member `name` is `false`, spelled as a boolean or as a string.
+    pub fn is_false(&self, name: &str) -> bool {
+        self.get(name).is_some_and(|value| matches!(value.get(), "false" | "\"false\""))
     }
 
     /// The members in the order sent.

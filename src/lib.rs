@@ -1,57 +1,37 @@
-//! An action run of Glint becomes a GitLab pipeline, and the pipeline's end becomes the run's end.
+//! Turns action runs of Glint into GitLab pipelines, and reports each run to its end.
 //!
-//! # The way through the house
+//! # Modules, in the order in which a delivery meets them
 //!
-//! A delivery meets the modules in this order:
+//! - [`source`]: one file per event source; each parses its event into deliveries and builds its response.
+//! - [`verify`]: signatures of Glint's messages and of GitLab's hooks, and the token that ties a pipeline to its run.
+//! - [`trigger`]: turns a run request into a trigger request, or a validation error. Pure: no clock, no IO.
+//! - [`gitlab`]: client, look-up, webhook parser, responses and types.
+//! - [`glint`]: client with its login, message parser, run types and responses.
+//! - [`outcome`]: what happened; from it alone follows what Glint is told, what the source is told, what is logged and counted.
+//! - [`aws`]: Secrets Manager (cached), SQS, and the adapter that lends them our HTTP client.
+//! - [`app`]: handles one invocation, from event to response.
 //!
-//! - [`event`] recognises which source called, splits its payload into deliveries, and at the end answers that source;
-//! - [`signature`] proves that a delivery is genuine, over its raw bytes;
-//! - [`message`] reads Glint's message into a [`run`], [`hook`] GitLab's hook into the progress of a [`pipeline`]: the two nouns;
-//! - [`plan`] decides which trigger to send, or refuses: pure, no clock, no IO;
-//! - [`gitlab`] sends it, with the token that [`secrets`] keeps;
-//! - [`outcome`] says what happened, and from that alone what Glint is told, what the source is told, and what is counted;
-//! - [`glint`] is told, in the sentences of [`words`];
-//! - [`queue`] takes what has to wait;
-//! - [`app`] is that journey in order, and `main` only builds it.
+//! [`config`] reads the settings, [`telemetry`] logs, counts and redacts, [`http`] sends requests, [`retry`] repeats what may be
+//! repeated, [`json`] keeps JSON as it was sent. `main` builds the [`app::App`] and hands it to the runtime.
 //!
-//! Beside the way: [`config`] reads the settings, [`telemetry`] prints, [`retry`] repeats what may be repeated, [`redact`] keeps secrets out
-//! of foreign words, [`json`] keeps JSON as it was sent, [`entity`] draws up the deployment entity.
+//! A webhook is a request of Glint; a hook is a request of GitLab.
 //!
 //! # What is deliberately absent
 //!
 //! There is no database: the queue is the timer, and Glint is the memory. There are no traits for the upstreams: their base URLs are the
-//! seams, and `tests/sandbox` stands at the other end of them.
-
-pub mod event;
-
-pub mod signature;
-
-pub mod hook;
-pub mod message;
-pub mod pipeline;
-pub mod run;
-
-pub mod plan;
-
-pub mod gitlab;
-pub mod secrets;
-
-pub mod glint;
-pub mod outcome;
-pub mod words;
-
-pub mod queue;
+//! seams, and the sandbox of the tests listens at the other end of them.
 
 pub mod app;
-
+pub mod aws;
 pub mod config;
-pub mod credentials;
-pub mod entity;
+pub mod deadlines;
+pub mod gitlab;
+pub mod glint;
+pub mod http;
 pub mod json;
-pub mod redact;
+pub mod outcome;
 pub mod retry;
+pub mod source;
 pub mod telemetry;
-
-mod aws;
-mod http;
-mod percent;
+pub mod trigger;
+pub mod verify;

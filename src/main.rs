@@ -60,5 +60,5 @@ fn refuse_to_start(why: &dyn std::fmt::Display) -> ExitCode {
 }
 
 fn diagnostic(failure: Failure) -> Diagnostic {
-    Diagnostic { error_type: failure.kind.to_owned(), error_message: failure.words }
+    Diagnostic { error_type: failure.kind.to_owned(), error_message: failure.message }
 }

@@ -1,5 +1,7 @@
 //! What happened to a delivery, and from that alone: what Glint is told, what the source is told, what is counted.
 
+pub mod deployment;
+pub mod messages;
 mod table;
 
 pub use table::table;
@@ -8,12 +10,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::message::Unreadable;
-use crate::pipeline::{Pipeline, Progress};
-use crate::plan::Refusal;
-use crate::run::{Ending, RunId, Telling, Update};
-use crate::signature::Forged;
-use crate::words;
+use crate::gitlab::types::{Pipeline, PipelineEvent};
+use crate::glint::message::Unreadable;
+use crate::glint::run::{RunId, RunPatch, RunReport, TerminalStatus};
+use crate::trigger::ValidationError;
+use crate::verify::VerifyError;
 
 /// Everything that can have happened to one delivery.
 #[derive(Clone, Debug)]
@@ -25,36 +26,36 @@ pub enum Outcome {
     /// Nothing for this function to do.
     Ignored(&'static str),
     /// Not sent to GitLab: the action, its user or the operator has to change something first.
-    Refused(Refusal),
+    Invalid(ValidationError),
     /// GitLab said no, in these words.
     Rejected(String),
     /// Nothing was created, and trying again may help.
-    Deferred(Deferral),
+    Deferred(RetryLater),
     /// GitLab created the pipeline, and Glint could not be told: whether the report is queued.
     Unreported { pipeline: Pipeline, queued: bool },
     /// The trigger was sent, and nobody knows whether it created a pipeline.
-    Unconfirmed(Doubt),
+    Unconfirmed(Unconfirmed),
     /// The pipeline ended, and so did the run.
-    Finished(Box<Progress>),
-    /// The pipeline moved on, and the run's label with it.
-    Followed(Box<Progress>),
+    Finished(Box<PipelineEvent>),
+    /// The pipeline apply on, and the run's label with it.
+    Progressed(Box<PipelineEvent>),
     /// The delivery waits on the runs queue.
-    HandedOver,
+    Enqueued,
     /// No run can be told of it.
     Unreadable { why: Unreadable, too_large: bool },
     /// Nothing proves that it is genuine.
-    Unproven(Forged),
+    Unauthenticated(VerifyError),
 }
 
 /// Why a run has to wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Deferral {
+pub struct RetryLater {
     pub why: String,
     /// How long, where an upstream said so.
     pub wait: Option<Duration>,
 }
 
-impl Deferral {
+impl RetryLater {
     pub fn new(why: impl ToString) -> Self {
         Self { why: why.to_string(), wait: None }
     }
@@ -62,7 +63,7 @@ impl Deferral {
 
 /// Why a pipeline is not confirmed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Doubt {
+pub struct Unconfirmed {
     pub why: String,
     /// The project's page, for the person who has to look.
     pub project_url: String,
@@ -74,7 +75,7 @@ pub struct Doubt {
 
 /// An outcome, and whether the source has to bring the delivery again.
 #[derive(Clone, Debug)]
-pub struct Verdict {
+pub struct Handled {
     pub run_id: Option<RunId>,
     pub outcome: Outcome,
     /// There is no further try: the run was ended in Glint with the reason, or left as it stands.
@@ -89,36 +90,42 @@ pub struct Reply {
     pub body: Value,
 }
 
-/// When a sender may try again where nothing better is known.
+/// Freshness a sender may try again where nothing better is known.
 const RETRY_AFTER: Duration = Duration::from_secs(60);
 
 impl Outcome {
     /// What Glint is told, as a log line and an update: nothing where the run has not changed. With `give_up`, what ends it.
-    pub fn telling(&self, give_up: bool) -> Option<Telling> {
+    pub fn report(&self, give_up: bool) -> Option<RunReport> {
         let failure = |label: &str, text: String| {
-            let update = Update {
-                status: Some(Ending::Failure),
+            let update = RunPatch {
+                status: Some(TerminalStatus::Failure),
                 status_label: Some(label.to_owned()),
                 summary: Some(text.clone()),
-                ..Update::default()
+                ..RunPatch::default()
             };
-            Some(Telling { log: Some(text), update })
+            Some(RunReport { log: Some(text), update })
         };
-        let label = |text: &str| Some(Telling { log: None, update: Update::label(text) });
+        let label = |text: &str| Some(RunReport { log: None, update: RunPatch::label(text) });
         match self {
             Self::Started(pipeline) | Self::Unreported { pipeline, .. } => Some(started(pipeline)),
-            Self::Refused(refusal) => failure(words::NOT_STARTED, words::refused(refusal)),
-            Self::Rejected(text) => failure(words::NOT_STARTED, words::rejected(text)),
-            Self::Deferred(deferral) if give_up => failure(words::NOT_STARTED, words::never_started(&deferral.why)),
-            Self::Deferred(_) => label(words::WAITING_TO_RETRY),
-            Self::Unconfirmed(doubt) if doubt.foreign_label => None,
-            Self::Unconfirmed(doubt) if give_up => {
-                failure(words::NOT_CONFIRMED, words::not_confirmed(&doubt.project_url))
+            Self::Invalid(refusal) => failure(messages::NOT_STARTED, messages::refused(refusal)),
+            Self::Rejected(text) => failure(messages::NOT_STARTED, messages::rejected(text)),
+            Self::Deferred(retry_later) if give_up => {
+                failure(messages::NOT_STARTED, messages::never_started(&retry_later.why))
             }
-            Self::Unconfirmed(_) => label(words::WAITING_TO_CONFIRM),
-            Self::Finished(progress) => Some(finished(progress)),
-            Self::Followed(progress) => label(words::label(progress.phase)),
-            Self::Duplicate | Self::Ignored(_) | Self::HandedOver | Self::Unreadable { .. } | Self::Unproven(_) => None,
+            Self::Deferred(_) => label(messages::WAITING_TO_RETRY),
+            Self::Unconfirmed(unconfirmed) if unconfirmed.foreign_label => None,
+            Self::Unconfirmed(unconfirmed) if give_up => {
+                failure(messages::NOT_CONFIRMED, messages::not_confirmed(&unconfirmed.project_url))
+            }
+            Self::Unconfirmed(_) => label(messages::WAITING_TO_CONFIRM),
+            Self::Finished(event) => Some(finished(event)),
+            Self::Progressed(event) => label(messages::label(event.status)),
+            Self::Duplicate
+            | Self::Ignored(_)
+            | Self::Enqueued
+            | Self::Unreadable { .. }
+            | Self::Unauthenticated(_) => None,
         }
     }
 
@@ -128,16 +135,16 @@ impl Outcome {
             Self::Started(_) => "Started",
             Self::Duplicate => "Duplicate",
             Self::Ignored(_) => "Ignored",
-            Self::Refused(_) => "Refused",
+            Self::Invalid(_) => "Invalid",
             Self::Rejected(_) => "Rejected",
             Self::Deferred(_) => "Deferred",
             Self::Unreported { .. } => "Unreported",
             Self::Unconfirmed(_) => "Unconfirmed",
             Self::Finished(_) => "Finished",
-            Self::Followed(_) => "Followed",
-            Self::HandedOver => "HandedOver",
+            Self::Progressed(_) => "Progressed",
+            Self::Enqueued => "Enqueued",
             Self::Unreadable { .. } => "Unreadable",
-            Self::Unproven(_) => "Unproven",
+            Self::Unauthenticated(_) => "Unauthenticated",
         }
     }
 
@@ -145,7 +152,7 @@ impl Outcome {
     pub fn pipeline(&self) -> Option<&Pipeline> {
         match self {
             Self::Started(pipeline) | Self::Unreported { pipeline, .. } => Some(pipeline),
-            Self::Finished(progress) | Self::Followed(progress) => Some(&progress.pipeline),
+            Self::Finished(event) | Self::Progressed(event) => Some(&event.pipeline),
             _ => None,
         }
     }
@@ -154,21 +161,21 @@ impl Outcome {
     pub fn reason(&self) -> Option<(String, Option<&str>)> {
         match self {
             Self::Ignored(why) => Some(((*why).to_owned(), None)),
-            Self::Refused(refusal) => Some((refusal.what.clone(), Some(&refusal.hint))),
-            Self::Rejected(text) => Some((words::rejected(text), None)),
-            Self::Deferred(deferral) => Some((deferral.why.clone(), None)),
-            Self::Unconfirmed(doubt) => {
-                Some((doubt.why.clone(), Some("look at the project's pipelines before running it again")))
+            Self::Invalid(refusal) => Some((refusal.what.clone(), Some(&refusal.hint))),
+            Self::Rejected(text) => Some((messages::rejected(text), None)),
+            Self::Deferred(retry_later) => Some((retry_later.why.clone(), None)),
+            Self::Unconfirmed(unconfirmed) => {
+                Some((unconfirmed.why.clone(), Some("look at the project's pipelines before running it again")))
             }
             Self::Unreadable { why, too_large: true } => Some((why.to_string(), Some("let the action send less"))),
             Self::Unreadable { why, .. } => {
                 Some((why.to_string(), Some("send the message as Glint does, with `context.runId`")))
             }
-            Self::Unproven(forged @ Forged::NotWanted) => {
+            Self::Unauthenticated(forged @ VerifyError::HooksDisabled) => {
                 Some((forged.to_string(), Some("set `GITLAB_HOOK_SECRET_ID` to the secret that hooks must prove")))
             }
-            Self::Unproven(forged) => Some((
-                format!("the delivery is not believed: {forged}"),
+            Self::Unauthenticated(forged) => Some((
+                format!("signature verification failed: {forged}"),
                 Some(
                     "Glint's messages need its client secret, as the function's Glint secret holds it, and GitLab's hooks what the secret of `GITLAB_HOOK_SECRET_ID` holds",
                 ),
@@ -177,50 +184,51 @@ impl Outcome {
             | Self::Started(_)
             | Self::Unreported { .. }
             | Self::Finished(_)
-            | Self::Followed(_)
-            | Self::HandedOver => None,
+            | Self::Progressed(_)
+            | Self::Enqueued => None,
         }
     }
 }
 
-fn started(pipeline: &Pipeline) -> Telling {
-    Telling {
-        log: Some(words::created(pipeline)),
-        update: Update {
-            status_label: Some(words::CREATED.to_owned()),
-            link: Some(pipeline.url.clone()),
+fn started(pipeline: &Pipeline) -> RunReport {
+    RunReport {
+        log: Some(messages::created(pipeline)),
+        update: RunPatch {
+            status_label: Some(messages::CREATED.to_owned()),
+            links: vec![pipeline.url.clone()],
             external_run_id: Some(pipeline.external_id()),
-            ..Update::default()
+            ..RunPatch::default()
         },
     }
 }
 
-fn finished(progress: &Progress) -> Telling {
-    use crate::pipeline::Phase;
-    let text = words::finished(progress);
-    let status = if progress.phase == Phase::Success { Ending::Success } else { Ending::Failure };
-    Telling {
-        update: Update {
+fn finished(event: &PipelineEvent) -> RunReport {
+    use crate::gitlab::types::PipelineStatus;
+    let text = messages::finished(event);
+    let status =
+        if event.status == PipelineStatus::Success { TerminalStatus::Success } else { TerminalStatus::Failure };
+    RunReport {
+        update: RunPatch {
             status: Some(status),
-            status_label: Some(words::label(progress.phase).to_owned()),
+            status_label: Some(messages::label(event.status).to_owned()),
             summary: Some(text.clone()),
-            ..Update::default()
+            ..RunPatch::default()
         },
         log: Some(text),
     }
 }
 
-impl Verdict {
+impl Handled {
     pub fn new(run_id: Option<RunId>, outcome: Outcome) -> Self {
         Self { run_id, outcome, gave_up: false }
     }
 
     /// Whether the source has to bring the delivery again.
-    pub fn again(&self) -> bool {
+    pub fn should_redeliver(&self) -> bool {
         match &self.outcome {
             Outcome::Deferred(_) | Outcome::Unconfirmed(_) => !self.gave_up,
             Outcome::Unreported { queued, .. } => !queued,
-            Outcome::Unreadable { .. } | Outcome::Unproven(_) => true,
+            Outcome::Unreadable { .. } | Outcome::Unauthenticated(_) => true,
             _ => false,
         }
     }
@@ -232,18 +240,18 @@ impl Verdict {
             | Outcome::Duplicate
             | Outcome::Ignored(_)
             | Outcome::Finished(_)
-            | Outcome::Followed(_) => (200, None),
-            Outcome::HandedOver => (202, None),
-            Outcome::Refused(_) => (422, None),
+            | Outcome::Progressed(_) => (200, None),
+            Outcome::Enqueued => (202, None),
+            Outcome::Invalid(_) => (422, None),
             Outcome::Rejected(_) => (502, None),
             // Another try would find an ended run.
             Outcome::Deferred(_) if self.gave_up => (502, None),
-            Outcome::Deferred(deferral) => (503, Some(deferral.wait.unwrap_or(RETRY_AFTER))),
+            Outcome::Deferred(retry_later) => (503, Some(retry_later.wait.unwrap_or(RETRY_AFTER))),
             Outcome::Unreported { queued, .. } => (if *queued { 200 } else { 503 }, None),
             Outcome::Unconfirmed(_) => (504, None),
             Outcome::Unreadable { too_large, .. } => (if *too_large { 413 } else { 400 }, None),
-            Outcome::Unproven(Forged::NotWanted) => (403, None),
-            Outcome::Unproven(_) => (401, None),
+            Outcome::Unauthenticated(VerifyError::HooksDisabled) => (403, None),
+            Outcome::Unauthenticated(_) => (401, None),
         };
         Reply { status, retry_after, body: self.body() }
     }

@@ -7,11 +7,7 @@ use std::time::Duration;
 use backon::{ExponentialBuilder, Retryable as _};
 use tokio::time::Instant;
 
-/// How often a call is repeated before the queue has to.
-const REPEATS: usize = 2;
-const FIRST_PAUSE: Duration = Duration::from_millis(150);
-/// A longer `Retry-After` is not waited for here: the queue waits cheaper.
-const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+use crate::deadlines::{FIRST_RETRY_DELAY, MAX_RETRIES, MAX_RETRY_DELAY};
 
 /// What a failed call says about trying again.
 pub trait Retry {
@@ -26,8 +22,9 @@ pub async fn retry<T, E: Retry, F: Future<Output = Result<T, E>>>(
     by: Instant,
     call: impl FnMut() -> F,
 ) -> Result<T, E> {
-    let pauses = ExponentialBuilder::default().with_min_delay(FIRST_PAUSE).with_max_times(REPEATS).with_jitter();
-    let repeated = call.retry(pauses).when(|error: &E| error.after().is_some_and(|least| least <= LONGEST_PAUSE));
+    let pauses =
+        ExponentialBuilder::default().with_min_delay(FIRST_RETRY_DELAY).with_max_times(MAX_RETRIES).with_jitter();
+    let repeated = call.retry(pauses).when(|error: &E| error.after().is_some_and(|least| least <= MAX_RETRY_DELAY));
     let repeated = repeated
         .adjust(|error: &E, pause: Option<Duration>| pause.map(|pause| pause.max(error.after().unwrap_or_default())));
     tokio::time::timeout_at(by, repeated).await.unwrap_or_else(|_| Err(E::out_of_time()))

@@ -1,6 +1,7 @@
 //! Log lines and metrics: the only place that prints.
 
 mod metrics;
+pub mod redaction;
 
 use std::io::{self, Write};
 use std::sync::LazyLock;
@@ -14,10 +15,10 @@ use lambda_runtime::tracing::subscriber::{
 pub use metrics::{Metric, Metrics, NAMESPACE};
 
 use crate::config::LogFormat;
-use crate::redact::Redactor;
+use crate::telemetry::redaction::Redactor;
 
 /// Hides what looks like a token: the last line of defence of all that is printed.
-static TOKENS: LazyLock<Redactor> = LazyLock::new(|| Redactor::of([]));
+static TOKENS: LazyLock<Redactor> = LazyLock::new(|| Redactor::new([]));
 
 /// Starts logging to standard output, as Lambda's logging controls say.
 ///
@@ -43,7 +44,7 @@ pub fn init(level: Option<&str>, format: LogFormat) {
 
 /// Says why the function does not start, on standard error: there is no subscriber yet.
 pub fn fatal(why: &dyn std::fmt::Display) {
-    drop(writeln!(io::stderr().lock(), "{}", TOKENS.masked(&why.to_string())));
+    drop(writeln!(io::stderr().lock(), "{}", TOKENS.redact(&why.to_string())));
 }
 
 /// Prints one line of JSON for CloudWatch to read metrics from.
@@ -65,7 +66,7 @@ impl<'a> MakeWriter<'a> for Masked {
 impl Write for Masked {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         // The subscriber hands over whole lines.
-        io::stdout().lock().write_all(TOKENS.masked(&String::from_utf8_lossy(bytes)).as_bytes())?;
+        io::stdout().lock().write_all(TOKENS.redact(&String::from_utf8_lossy(bytes)).as_bytes())?;
         Ok(bytes.len())
     }
 

@@ -2,11 +2,12 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use glint_gitlab_trigger::event::{self, Content, Doors, Event};
-use glint_gitlab_trigger::message::{self, Message};
-use glint_gitlab_trigger::pipeline::Progress;
-use glint_gitlab_trigger::run::Run;
-use glint_gitlab_trigger::{hook, plan};
+use glint_gitlab_trigger::gitlab::types::PipelineEvent;
+use glint_gitlab_trigger::gitlab::webhook;
+use glint_gitlab_trigger::glint::message::{self, Message};
+use glint_gitlab_trigger::glint::run::RunRequest;
+use glint_gitlab_trigger::source::{self, Event, Payload, SourceSettings};
+use glint_gitlab_trigger::trigger;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -32,17 +33,17 @@ pub fn set(sandbox: &Sandbox, text: &str) -> Result<String, Box<dyn std::error::
     sandbox.gitlab.read_token("glpat-sandbox-reader");
     let event = signed_afresh(sandbox, serde_json::from_str(text)?).unwrap_or_else(|| text.to_owned());
     let payload: &RawValue = serde_json::from_str(&event)?;
-    let doors = Doors { dead_letter_queue_arn: None, most_message: plan::MOST_PAYLOAD };
+    let doors = SourceSettings { dead_letter_queue_arn: None, max_message_bytes: trigger::MAX_PAYLOAD_BYTES };
     let mut projects = vec!["acme/backend/billing".to_owned()];
-    if let Ok(Event::Deliveries(_, deliveries)) = event::recognise(payload, &doors) {
+    if let Ok(Event::Deliveries(deliveries, _)) = source::parse(payload, &doors) {
         for delivery in deliveries {
-            projects.extend(delivery.terms.aim.project.clone());
-            match delivery.content {
-                Content::Message(unproven) => {
-                    let body = unproven.trust_source();
+            projects.extend(delivery.metadata.target.project.clone());
+            match delivery.payload {
+                Payload::Message(body) => {
+                    let body = body.into_unverified();
                     projects.extend(add_run(sandbox, &String::from_utf8_lossy(&body)));
                 }
-                Content::Hook { body, .. } => add_pipeline(sandbox, &body),
+                Payload::Hook { body, .. } => add_pipeline(sandbox, &body),
                 _ => {}
             }
         }
@@ -58,9 +59,9 @@ pub fn set(sandbox: &Sandbox, text: &str) -> Result<String, Box<dyn std::error::
 
 /// Whether the event asks for a sweep.
 pub fn is_sweep(event: &str) -> bool {
-    let doors = Doors { dead_letter_queue_arn: None, most_message: plan::MOST_PAYLOAD };
+    let doors = SourceSettings { dead_letter_queue_arn: None, max_message_bytes: trigger::MAX_PAYLOAD_BYTES };
     let payload = serde_json::from_str::<&RawValue>(event);
-    payload.is_ok_and(|payload| matches!(event::recognise(payload, &doors), Ok(Event::Sweep)))
+    payload.is_ok_and(|payload| matches!(source::parse(payload, &doors), Ok(Event::Sweep)))
 }
 
 /// The environment that the function is started with.
@@ -82,20 +83,19 @@ fn token(project: &str) -> String {
 /// Creates the run that a message names, and tells its project.
 fn add_run(sandbox: &Sandbox, text: &str) -> Option<String> {
     let Ok(Message::Run(run)) = message::read(text.to_owned()) else { return None };
-    let Run { id, request, .. } = *run;
-    let request = request.ok()?;
-    let inputs =
-        request.inputs.iter().map(|(name, value)| Some((name.clone(), serde_json::from_str(value.get()).ok()?)));
+    let RunRequest { id, spec, .. } = *run;
+    let spec = spec.ok()?;
+    let inputs = spec.inputs.iter().map(|(name, value)| Some((name.clone(), serde_json::from_str(value.get()).ok()?)));
     let inputs: serde_json::Map<String, Value> = inputs.collect::<Option<_>>()?;
     sandbox.glint.run(id.as_str()).properties(Value::from(inputs));
-    Some(format!("{}/{}", request.group?, request.project?))
+    Some(format!("{}/{}", spec.group?, spec.project?))
 }
 
 /// Creates the run whose pipeline a hook tells of, already linked with it.
 fn add_pipeline(sandbox: &Sandbox, body: &str) {
-    let Ok(hook::Hook::Progress(progress)) = hook::read(body) else { return };
-    let Progress { pipeline, claim, .. } = *progress;
-    let id = claim.map_or_else(|| "r_sandbox".to_owned(), |claim| claim.run_id);
+    let Ok(webhook::Hook::PipelineEvent(event)) = webhook::parse(body) else { return };
+    let PipelineEvent { pipeline, run_token, .. } = *event;
+    let id = run_token.map_or_else(|| "r_sandbox".to_owned(), |token| token.run_id);
     let inputs = json!({ "service": "billing", "environment": "staging", "imageTag": "1.4.0" });
     sandbox.glint.run(&id).link(&pipeline.url).external_id(&pipeline.external_id()).properties(inputs);
 }

@@ -3,7 +3,7 @@
 use std::io::IsTerminal as _;
 
 use glint_gitlab_trigger::app::Failure;
-use glint_gitlab_trigger::redact::Redactor;
+use glint_gitlab_trigger::telemetry::redaction::Redactor;
 use serde_json::value::RawValue;
 
 use crate::sandbox::{Call, Exchange, Run, Sandbox};
@@ -80,7 +80,7 @@ fn meaning(call: Call) -> &'static str {
 
 /// A body as it was sent, but for its secrets: this one that has no shape, and whatever looks like a token.
 fn hidden(body: &str) -> String {
-    Redactor::of([&CLIENT_SECRET.into()]).masked(body)
+    Redactor::new([&CLIENT_SECRET.into()]).redact(body)
 }
 
 fn look(run: &Run) {

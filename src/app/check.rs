@@ -7,23 +7,22 @@ use futures_util::{StreamExt as _, stream};
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::journey::Journey;
-use crate::event::Check;
+use super::context::Context;
+use crate::aws::secrets::Cached;
+use crate::deadlines::PROBE_TIMEOUT;
 use crate::gitlab::TriggerError;
-use crate::pipeline::Project;
-use crate::secrets::Kept;
+use crate::gitlab::types::Project;
+use crate::source::Check;
 
 /// Projects tried side by side.
 const AT_ONCE: usize = 4;
 /// Clocks further apart than this fail signatures.
 const SKEW_SECONDS: u64 = 60;
-/// The most time that a try of GitLab gets.
-const TRY: Duration = Duration::from_secs(10);
 const WAY_OUT: &str = "check `GITLAB_URL` and the function's way out of its network";
 
 /// The answer: `ok` where everything works.
 #[derive(Debug, Serialize)]
-pub struct Checked {
+pub struct CheckReport {
     pub ok: bool,
     pub checks: Vec<Line>,
 }
@@ -46,8 +45,8 @@ fn bad(check: impl Into<String>, detail: impl ToString, hint: &'static str) -> L
     Line { check: check.into(), ok: false, detail: detail.to_string(), hint: Some(hint) }
 }
 
-impl Journey {
-    pub async fn check(&self, request: &Check) -> Checked {
+impl Context {
+    pub async fn check(&self, request: &Check) -> CheckReport {
         let (login, hook, read) = tokio::join!(self.check_login(), self.check_hook_secret(), self.check_read_token());
         let config = &self.app.config;
         let mut checks =
@@ -60,7 +59,7 @@ impl Journey {
             None => good("runs queue", "not set: webhooks and Kafka records are handled in place"),
         });
         checks.extend(self.check_projects(request).await);
-        Checked { ok: checks.iter().all(|line| line.ok), checks }
+        CheckReport { ok: checks.iter().all(|line| line.ok), checks }
     }
 
     async fn check_login(&self) -> Vec<Line> {
@@ -104,9 +103,9 @@ impl Journey {
     }
 
     async fn check_hook_secret(&self) -> Line {
-        match self.app.secrets.hook(self.when()).await {
+        match self.app.secrets.hook(self.freshness()).await {
             Ok(None) => good("hook secret", "not set: GitLab's hooks are refused"),
-            Ok(Some(Kept { value, .. })) if value.signing_token.is_none() && value.token.is_none() => bad(
+            Ok(Some(Cached { value, .. })) if value.signing_token.is_none() && value.token.is_none() => bad(
                 "hook secret",
                 "it has neither `signingToken` nor `token`",
                 "put `{\"signingToken\": \"whsec_...\"}` or `{\"token\": \"...\"}` there",
@@ -119,8 +118,8 @@ impl Journey {
     }
 
     async fn check_read_token(&self) -> Line {
-        match self.app.secrets.read_token(self.when()).await {
-            Ok(None) => good("read token", "not set: unconfirmed pipelines are not looked up, and nothing is swept"),
+        match self.app.secrets.read_token(self.freshness()).await {
+            Ok(None) => good("read token", "not set: unconfirmed pipelines are not looked up, and nothing is report"),
             Ok(Some(_)) => good("read token", "readable"),
             Err(error) => {
                 bad("read token", error, "check `GITLAB_READ_SECRET_ID`, and that the function's role may read it")
@@ -132,7 +131,7 @@ impl Journey {
         const HINT: &str =
             "put a JSON object from project paths to trigger tokens there, and let the function's role read it";
         let secret = format!("secret `{}`", self.app.config.tokens_secret_id);
-        let listed = match self.app.secrets.projects(self.when()).await {
+        let listed = match self.app.secrets.projects(self.freshness()).await {
             Ok(listed) => listed,
             Err(error) => return vec![bad(secret, error, HINT)],
         };
@@ -159,7 +158,7 @@ impl Journey {
     }
 
     fn time_to_try(&self) -> Duration {
-        self.last_call().saturating_duration_since(Instant::now()).min(TRY)
+        self.call_deadline().saturating_duration_since(Instant::now()).min(PROBE_TIMEOUT)
     }
 
     /// Triggers a pipeline on a ref that git cannot have: GitLab's 400 proves the token, its 404 refutes it, and nothing is created.
@@ -169,7 +168,7 @@ impl Journey {
             Ok(project) => project,
             Err(fault) => return bad(name, fault, "give the project's path as `group/sub/project`"),
         };
-        let token = match self.app.secrets.trigger_token(&project, self.when()).await {
+        let token = match self.app.secrets.trigger_token(&project, self.freshness()).await {
             Ok(Some(token)) => token.value,
             Ok(None) => return bad(name, "there is no trigger token for it", "add it to the secret of trigger tokens"),
             Err(error) => {

@@ -1,47 +1,47 @@
 //! A dead letter ends its run, so that none stays in progress for ever.
 
-use super::journey::Journey;
-use super::start::{is_ours, of_glint};
-use crate::event::Terms;
-use crate::outcome::{Deferral, Doubt, Outcome, Verdict};
-use crate::run::{Run, Status};
+use super::context::Context;
+use super::start_run::{ensure_ours, from_glint_error};
+use crate::glint::run::{RunRequest, RunStatus};
+use crate::outcome::messages;
+use crate::outcome::{Handled, Outcome, RetryLater, Unconfirmed};
+use crate::source::DeliveryMetadata;
 use crate::telemetry::Metric;
-use crate::words;
 
-impl Journey {
+impl Context {
     /// Ends the run of a message that failed too often, unless a pipeline of it may be running.
-    pub async fn end_dead_run(&self, run: &Run, terms: &Terms) -> Verdict {
-        let verdict = |outcome| Verdict::new(Some(run.id.clone()), outcome);
-        if let Err(outcome) = is_ours(run, terms) {
-            return verdict(outcome);
+    pub async fn end_dead_run(&self, run: &RunRequest, metadata: &DeliveryMetadata) -> Handled {
+        let handled = |outcome| Handled::new(Some(run.id.clone()), outcome);
+        if let Err(outcome) = ensure_ours(run, metadata) {
+            return handled(outcome);
         }
-        let standing = match self.run(&run.id).await {
-            Ok(standing) => standing,
-            Err(error) => return verdict(of_glint(error)),
+        let state = match self.run(&run.id).await {
+            Ok(state) => state,
+            Err(error) => return handled(from_glint_error(error)),
         };
-        if standing.status == Status::Ended || standing.is_linked() {
-            return verdict(Outcome::Duplicate);
+        if state.status == RunStatus::Ended || state.is_linked() {
+            return handled(Outcome::Duplicate);
         }
-        let label = standing.label.as_deref().unwrap_or_default();
-        if !words::is_open(label) && !words::is_claim(label) {
-            return verdict(Outcome::Ignored("the dead letter's run bears a label that its pipeline may have set"));
+        let label = state.label.as_deref().unwrap_or_default();
+        if !messages::is_open(label) && !messages::is_claim(label) {
+            return handled(Outcome::Ignored("the dead letter's run has_label a label that its pipeline may have set"));
         }
-        let outcome = if words::is_claim(label) {
-            Outcome::Unconfirmed(Doubt {
+        let outcome = if messages::is_claim(label) {
+            Outcome::Unconfirmed(Unconfirmed {
                 why: "GitLab never confirmed the pipeline".to_owned(),
-                project_url: self.project_page(run, terms),
+                project_url: self.project_page(run, metadata),
                 foreign_label: false,
                 settled: true,
             })
         } else {
-            Outcome::Deferred(Deferral::new("the message failed too often and was set aside"))
+            Outcome::Deferred(RetryLater::new("the message failed too often and was set aside"))
         };
-        match self.told(&run.id, outcome.telling(true), run.synchronized || standing.synchronized).await {
+        match self.told(&run.id, outcome.report(true), run.synchronized || state.synchronized).await {
             Ok(_) => {
                 self.metrics.count(Metric::RunsDeadLettered);
-                Verdict { gave_up: true, ..verdict(outcome) }
+                Handled { gave_up: true, ..handled(outcome) }
             }
-            Err(error) => verdict(of_glint(error)),
+            Err(error) => handled(from_glint_error(error)),
         }
     }
 }

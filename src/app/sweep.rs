@@ -1,27 +1,24 @@
 //! By schedule: runs whose pipeline ended unheard, because its hook was lost or switched off, end as it did.
 
-use std::time::Duration;
-
 use futures_util::{StreamExt as _, stream};
 use secrecy::SecretString;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::journey::Journey;
-use super::note::Subject;
-use crate::outcome::{Outcome, Verdict};
-use crate::pipeline::Pipeline;
-use crate::run::{Standing, Status};
+use super::context::Context;
+use super::log_outcome::LogFields;
+use crate::deadlines::MIN_TIME_TO_SWEEP;
+use crate::gitlab::types::Pipeline;
+use crate::glint::run::{RunState, RunStatus};
+use crate::outcome::{Handled, Outcome};
 
 /// Runs looked at side by side: gentle to both APIs.
 const AT_ONCE: usize = 4;
-/// No look-up starts with less time left: the next sweep goes on.
-const ENOUGH: Duration = Duration::from_secs(8);
 
 /// What a sweep did.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Swept {
+pub struct SweepReport {
     /// Runs in progress that carry our external id.
     pub runs: usize,
     /// Of those, the ones that were ended.
@@ -39,10 +36,10 @@ enum Look {
     Left,
 }
 
-impl Journey {
+impl Context {
     /// Compares every run in progress that carries our external id with its pipeline.
-    pub async fn sweep(&self) -> Swept {
-        let token = match self.app.secrets.read_token(self.when()).await {
+    pub async fn sweep(&self) -> SweepReport {
+        let token = match self.app.secrets.read_token(self.freshness()).await {
             Ok(Some(token)) => token,
             Ok(None) => return nothing("a sweep needs `GITLAB_READ_SECRET_ID`, which is not set"),
             Err(error) => return nothing(&error.to_string()),
@@ -51,9 +48,9 @@ impl Journey {
             Ok(runs) => runs,
             Err(error) => return nothing(&error.to_string()),
         };
-        let linked: Vec<(Standing, (u64, u64))> = runs
+        let linked: Vec<(RunState, (u64, u64))> = runs
             .into_iter()
-            .filter(|run| run.status == Status::InProgress)
+            .filter(|run| run.status == RunStatus::InProgress)
             .filter_map(|run| Some((Pipeline::parse_external_id(run.external_id.as_deref()?)?, run)))
             .map(|(ids, run)| (run, ids))
             .collect();
@@ -63,30 +60,30 @@ impl Journey {
             .collect()
             .await;
         let count = |wanted: fn(&Look) -> bool| looks.iter().filter(|look| wanted(look)).count();
-        let swept = Swept {
+        let report = SweepReport {
             runs: linked.len(),
             ended: count(|look| matches!(look, Look::Ended)),
             left: count(|look| matches!(look, Look::Left)),
             reason: None,
         };
         tracing::info!(
-            runs = swept.runs,
-            ended = swept.ended,
-            left = swept.left,
+            runs = report.runs,
+            ended = report.ended,
+            left = report.left,
             "the sweep ended {} of {} runs in progress, {} are left for the next",
-            swept.ended,
-            swept.runs,
-            swept.left
+            report.ended,
+            report.runs,
+            report.left
         );
-        swept
+        report
     }
 
-    async fn look(&self, run: &Standing, (project_id, pipeline_id): (u64, u64), token: &SecretString) -> Look {
-        if self.left() < ENOUGH {
+    async fn look(&self, run: &RunState, (project_id, pipeline_id): (u64, u64), token: &SecretString) -> Look {
+        if self.left() < MIN_TIME_TO_SWEEP {
             return Look::Left;
         }
-        let progress = match self.app.gitlab.progress(project_id, pipeline_id, token, self.last_call()).await {
-            Ok(Some(progress)) if progress.phase.is_final() => progress,
+        let event = match self.app.gitlab.event(project_id, pipeline_id, token, self.call_deadline()).await {
+            Ok(Some(event)) if event.status.is_final() => event,
             Ok(_) => return Look::StillRunning,
             Err(error) => {
                 tracing::warn!(
@@ -99,18 +96,18 @@ impl Journey {
         };
         let started = Instant::now();
         // Not for the last time: the next sweep tries what Glint could not take now.
-        match self.follow(&progress, false).await {
-            verdict @ Verdict { outcome: Outcome::Finished(_), .. } => {
-                self.noted(verdict, started, &Subject::message(&None));
+        match self.follow(&event, false).await {
+            handled @ Handled { outcome: Outcome::Finished(_), .. } => {
+                self.log_outcome(handled, started, &LogFields::message(&None));
                 Look::Ended
             }
-            verdict if verdict.again() => Look::Left,
+            handled if handled.should_redeliver() => Look::Left,
             _ => Look::StillRunning,
         }
     }
 }
 
-fn nothing(reason: &str) -> Swept {
+fn nothing(reason: &str) -> SweepReport {
     tracing::warn!("nothing was swept: {reason}");
-    Swept { reason: Some(reason.to_owned()), ..Swept::default() }
+    SweepReport { reason: Some(reason.to_owned()), ..SweepReport::default() }
 }

@@ -53,7 +53,7 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
 
     pub fn base_url(&mut self, variable: &'static str, default: &str) -> String {
         let text = self.text(variable).unwrap_or_else(|| default.to_owned());
-        if let Err((what, hint)) = is_base_url(&text) {
+        if let Err((what, hint)) = validate_base_url(&text) {
             self.fault(variable, what, hint);
         }
         // As a URL parser writes it, host in lower case and without the default port: each request is compared with that.
@@ -63,7 +63,7 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
 
     pub fn queue_url(&mut self, variable: &'static str) -> Option<String> {
         let text = self.text(variable)?;
-        if let Err((what, _)) = is_base_url(&text) {
+        if let Err((what, _)) = validate_base_url(&text) {
             self.fault(variable, what, "give the queue's URL as the SQS console shows it, not its name or ARN");
         } else if !text.ends_with(".fifo") {
             self.fault(
@@ -91,7 +91,7 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
         self.choice(variable, &[("false", false), ("true", true)])
     }
 
-    /// One of the spelled values, the first being the default.
+    /// One of the to_variable values, the first being the default.
     pub fn choice<T: Copy>(&mut self, variable: &'static str, choices: &[(&str, T)]) -> T {
         let Some(text) = self.text(variable) else { return choices[0].1 };
         if let Some((_, value)) = choices.iter().find(|(word, _)| text.eq_ignore_ascii_case(word)) {
@@ -139,7 +139,7 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
 }
 
 /// Whether `text` may carry a token: https, or http to this very machine, without anything behind the path.
-fn is_base_url(text: &str) -> Result<(), (&'static str, &'static str)> {
+fn validate_base_url(text: &str) -> Result<(), (&'static str, &'static str)> {
     const FORM: &str = "give it as `https://gitlab.example.com`, with a sub-path where there is one";
     let url = Url::parse(text).map_err(|_| ("is no URL", FORM))?;
     let loopback = match url.host() {

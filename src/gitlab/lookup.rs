@@ -10,17 +10,17 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::GitLab;
-use crate::http::NoAnswer;
-use crate::percent::percent;
-use crate::pipeline::{FailedJob, Phase, Pipeline, Progress, Project, Ref};
+use crate::deadlines::LOOKUP_TIMEOUT;
+use crate::gitlab::types::{FailedJob, Pipeline, PipelineEvent, PipelineStatus, Project, Ref};
+use crate::http::SendError;
+use crate::http::percent_encode;
 use crate::retry::{Retry, retry};
 use tokio::time::Instant;
 
-const LIMIT: Duration = Duration::from_secs(10);
-const CAP: usize = 4 * 1024 * 1024;
+const MAX_RESPONSE_BYTES: usize = 4 * 1024 * 1024;
 const PER_PAGE: usize = 100;
 /// More candidates than this for one run are not read: the lookup then proves nothing.
-const MOST_PAGES: usize = 5;
+const MAX_PAGES: usize = 5;
 
 /// Why a lookup says nothing.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +59,7 @@ struct Found {
 
 impl GitLab {
     /// The project's pipelines that a trigger started on `git_ref` since `since`, newest first.
-    pub async fn triggered(
+    pub async fn send_trigger(
         &self,
         project: &Project,
         git_ref: &Ref,
@@ -68,13 +68,13 @@ impl GitLab {
         by: Instant,
     ) -> Result<Vec<Pipeline>, LookupError> {
         let since = since.to_rfc3339_opts(SecondsFormat::Secs, true);
-        let git_ref = percent(git_ref.as_str());
+        let git_ref = percent_encode(git_ref.as_str());
         let mut pipelines = Vec::new();
-        for page in 1..=MOST_PAGES {
+        for page in 1..=MAX_PAGES {
             let path = format!(
                 "projects/{}/pipelines?source=trigger&ref={git_ref}&created_after={}&order_by=id&sort=desc&per_page={PER_PAGE}&page={page}",
                 project.segment(),
-                percent(&since)
+                percent_encode(&since)
             );
             let found: Vec<Found> = self.get(&path, token, by).await?;
             let is_last = found.len() < PER_PAGE;
@@ -100,14 +100,14 @@ impl GitLab {
         self.get(&format!("projects/{}/pipelines/{}/variables", pipeline.project_id, pipeline.id), token, by).await
     }
 
-    /// How a pipeline stands, with its failed jobs where it failed. `None` while it is between the phases that move a run.
-    pub async fn progress(
+    /// How a pipeline stands, with its failed jobs where it failed. `None` while it is between the statuses that move a run.
+    pub async fn event(
         &self,
         project_id: u64,
         pipeline_id: u64,
         token: &SecretString,
         by: Instant,
-    ) -> Result<Option<Progress>, LookupError> {
+    ) -> Result<Option<PipelineEvent>, LookupError> {
         #[derive(Deserialize)]
         struct Detail {
             status: String,
@@ -117,11 +117,12 @@ impl GitLab {
         }
         let path = format!("projects/{project_id}/pipelines/{pipeline_id}");
         let detail: Detail = self.get(&path, token, by).await?;
-        let Some(phase) = Phase::parse(&detail.status) else { return Ok(None) };
-        let failed_jobs = if phase == Phase::Failed { self.failed_jobs(&path, token, by).await? } else { Vec::new() };
+        let Some(status) = PipelineStatus::parse(&detail.status) else { return Ok(None) };
+        let failed_jobs =
+            if status == PipelineStatus::Failed { self.failed_jobs(&path, token, by).await? } else { Vec::new() };
         let project = project_of(&detail.web_url).to_owned();
         let pipeline = Pipeline { id: pipeline_id, project_id, url: detail.web_url };
-        Ok(Some(Progress { pipeline, project, phase, sha: detail.sha, failed_jobs, claim: None }))
+        Ok(Some(PipelineEvent { pipeline, project, status, sha: detail.sha, failed_jobs, run_token: None }))
     }
 
     async fn failed_jobs(
@@ -157,9 +158,10 @@ impl GitLab {
             let mut value = HeaderValue::from_str(token.expose_secret()).map_err(|_| LookupError::Refused(401))?;
             value.set_sensitive(true);
             request.headers_mut().insert("private-token", value);
-            let answer = self.http.send(request, CAP, LIMIT).await.map_err(|failure| match failure {
-                NoAnswer::NotSent(why) | NoAnswer::Lost(why) => LookupError::Unavailable(why),
-            })?;
+            let answer =
+                self.http.send(request, MAX_RESPONSE_BYTES, LOOKUP_TIMEOUT).await.map_err(|failure| match failure {
+                    SendError::NotSent(why) | SendError::ResponseLost(why) => LookupError::Unavailable(why),
+                })?;
             match answer.status {
                 200 => serde_json::from_slice(&answer.body)
                     .map_err(|_| LookupError::Unavailable("the answer cannot be read".to_owned())),

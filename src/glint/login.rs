@@ -11,15 +11,16 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
-use super::{Glint, GlintError, LIMIT, no_answer, refusal_of_login};
-use crate::credentials::Credentials;
-use crate::redact::Redactor;
+use super::{Glint, GlintError, no_answer, refusal_of_login};
+use crate::deadlines::GLINT_TIMEOUT;
+use crate::glint::credentials::Credentials;
 use crate::retry::retry;
+use crate::telemetry::redaction::Redactor;
 
 /// A login is given up this part of its life before its end.
 const MARGIN: u32 = 10;
 /// What is kept of Glint's answer at the most.
-const CAP: usize = 64 * 1024;
+const MAX_RESPONSE_BYTES: usize = 64 * 1024;
 
 /// Glint's bearer token. Cloning is cheap.
 #[derive(Clone, Debug)]
@@ -41,7 +42,7 @@ impl Bearer {
         let text = Zeroizing::new(format!("Bearer {}", token.expose_secret()).into_bytes());
         let mut header = HeaderValue::from_maybe_shared(Bytes::from_owner(text)).map_err(|_| super::unreadable())?;
         header.set_sensitive(true);
-        Ok(Self(Arc::new(Token { header, redactor: Redactor::of([token, client_secret]), serial })))
+        Ok(Self(Arc::new(Token { header, redactor: Redactor::new([token, client_secret]), serial })))
     }
 
     pub(super) fn header(&self) -> HeaderValue {
@@ -116,7 +117,7 @@ impl Glint {
         let (client_id, client_secret) = (credentials.client_id.as_str(), credentials.client_secret.expose_secret());
         let body = super::written(&Asked { client_id, client_secret });
         let request = self.request(Method::POST, "auth/access_token", Some(body))?;
-        let answer = self.http.send(request, CAP, LIMIT).await.map_err(no_answer)?;
+        let answer = self.http.send(request, MAX_RESPONSE_BYTES, GLINT_TIMEOUT).await.map_err(no_answer)?;
         if !(200..300).contains(&answer.status) {
             return Err(refusal_of_login(&answer));
         }

@@ -17,16 +17,16 @@ pub enum Metric {
     RunsStarted,
     RunsDuplicate,
     RunsIgnored,
-    RunsRefused,
+    RunsInvalid,
     RunsRejected,
     RunsDeferred,
     RunsUnreported,
     RunsUnconfirmed,
     RunsFinished,
-    RunsFollowed,
-    RunsHandedOver,
+    RunsProgressed,
+    RunsEnqueued,
     RunsUnreadable,
-    RunsUnproven,
+    RunsUnauthenticated,
     /// Dead letters whose run was ended in Glint.
     RunsDeadLettered,
     /// Runs that were failed in Glint since there is no further try.
@@ -53,16 +53,16 @@ impl Metric {
             Outcome::Started(_) => Self::RunsStarted,
             Outcome::Duplicate => Self::RunsDuplicate,
             Outcome::Ignored(_) => Self::RunsIgnored,
-            Outcome::Refused(_) => Self::RunsRefused,
+            Outcome::Invalid(_) => Self::RunsInvalid,
             Outcome::Rejected(_) => Self::RunsRejected,
             Outcome::Deferred(_) => Self::RunsDeferred,
             Outcome::Unreported { .. } => Self::RunsUnreported,
             Outcome::Unconfirmed(_) => Self::RunsUnconfirmed,
             Outcome::Finished(_) => Self::RunsFinished,
-            Outcome::Followed(_) => Self::RunsFollowed,
-            Outcome::HandedOver => Self::RunsHandedOver,
+            Outcome::Progressed(_) => Self::RunsProgressed,
+            Outcome::Enqueued => Self::RunsEnqueued,
             Outcome::Unreadable { .. } => Self::RunsUnreadable,
-            Outcome::Unproven(_) => Self::RunsUnproven,
+            Outcome::Unauthenticated(_) => Self::RunsUnauthenticated,
         }
     }
 
@@ -78,7 +78,7 @@ impl Metric {
 const COUNT: &str = "Count";
 
 /// The most values that CloudWatch takes of one metric in one document.
-const MOST_VALUES: usize = 100;
+const MAX_VALUES: usize = 100;
 
 /// Collects; shared by all deliveries of an invocation.
 #[derive(Debug, Default)]
@@ -106,7 +106,7 @@ impl Metrics {
         let millis = duration.as_millis().try_into().unwrap_or(u64::MAX);
         let mut values = self.values.lock().expect("no panic while the lock is held");
         let list = values.entry(metric).or_default();
-        if list.len() < MOST_VALUES {
+        if list.len() < MAX_VALUES {
             list.push(millis);
         }
     }

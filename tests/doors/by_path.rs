@@ -116,7 +116,7 @@ async fn the_query_omits_payload_and_inputs() {
 async fn without_a_path_it_is_refused_at_the_url_and_ignored_on_a_queue() {
     let world = world().await;
     let (status, body) = ask(&world, &webhook_to(&world, "/", "ref=main", &webhook_action("r_1").to_string())).await;
-    assert_eq!((status, &body["outcome"]), (422, &json!("Refused")), "{body}");
+    assert_eq!((status, &body["outcome"]), (422, &json!("Invalid")), "{body}");
     assert_eq!(world.run("r_1").status, "FAILURE");
     world.sandbox.journal.clear();
     world.sandbox.glint.run("r_2");
@@ -144,7 +144,7 @@ async fn a_path_that_is_no_project_is_refused_in_words() {
     ] {
         let world = world().await;
         let (status, body) = ask(&world, &webhook_to(&world, path, "", &webhook_action("r_1").to_string())).await;
-        assert_eq!((status, &body["outcome"]), (422, &json!("Refused")), "{path}: {body}");
+        assert_eq!((status, &body["outcome"]), (422, &json!("Invalid")), "{path}: {body}");
         assert!(body["reason"].as_str().unwrap().contains("the URL's path names no GitLab project"), "{path}: {body}");
         assert_eq!(world.sandbox.journal.count(Call::Trigger), 0, "{path}");
     }

@@ -177,7 +177,7 @@ async fn only_a_direct_invoke_can_ask() {
             .handle(&json!({ "check": true, "projects": 7 }))
             .await
             .unwrap_err()
-            .words
+            .message
             .contains("the check cannot be read")
     );
 }

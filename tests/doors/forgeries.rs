@@ -186,7 +186,7 @@ async fn no_forgery_gets_further_than_401() {
     for (name, event) in &forgeries {
         let (status, body) = reply(&world.handle(event).await);
         assert_eq!(status, 401, "{name}: {body}");
-        assert_eq!((&body["outcome"], &body["runId"]), (&json!("Unproven"), &json!(null)), "{name}: {body}");
+        assert_eq!((&body["outcome"], &body["runId"]), (&json!("Unauthenticated"), &json!(null)), "{name}: {body}");
     }
     println!("{} forgeries, reads: {:?}", forgeries.len(), reads(&world));
     assert!(forgeries.len() >= 24);

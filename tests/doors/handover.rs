@@ -52,7 +52,7 @@ async fn a_webhook_waits_as_it_came_and_starts_from_the_queue() {
     let body = serde_json::to_string_pretty(&message("r_1")).unwrap();
     let event = webhook(&world, &body);
     let (status, answer) = ask(&world, &event).await;
-    assert_eq!((status, answer), (202, json!({ "runId": "r_1", "outcome": "HandedOver" })));
+    assert_eq!((status, answer), (202, json!({ "runId": "r_1", "outcome": "Enqueued" })));
     assert_eq!(world.sandbox.journal.calls(), [Call::GetSecret, Call::SendMessage], "nothing else yet");
     let message = queued(&world);
     assert_eq!(message.body, body);
@@ -153,8 +153,8 @@ async fn what_is_no_use_on_the_queue_is_answered_at_once() {
     for (name, event, status, outcome) in [
         ("a synchronized action", webhook(&world, &synchronized.to_string()), 200, "Started"),
         ("another backend's", webhook(&world, &other.to_string()), 200, "Ignored"),
-        ("a WEBHOOK action without a path", webhook(&world, &webhook_action("r_2")), 422, "Refused"),
-        ("a forgery", forged, 401, "Unproven"),
+        ("a WEBHOOK action without a path", webhook(&world, &webhook_action("r_2")), 422, "Invalid"),
+        ("a forgery", forged, 401, "Unauthenticated"),
         ("no run", webhook(&world, "{}"), 400, "Unreadable"),
     ] {
         let (answered, body) = ask(&world, &event).await;
@@ -202,7 +202,7 @@ async fn a_hook_waits_by_its_pipeline_and_its_id_and_ends_the_run_from_the_queue
         world.sandbox.gitlab.finish(pipeline.id, "success");
         let (event, deduplication) = hook(&world, pipeline.id, id);
         let (status, answer) = ask(&world, &event).await;
-        assert_eq!((status, &answer["outcome"]), (202, &json!("HandedOver")), "{answer}");
+        assert_eq!((status, &answer["outcome"]), (202, &json!("Enqueued")), "{answer}");
         let waiting = queued(&world);
         assert_eq!(waiting.group, Some(format!("gl_{}_{}", pipeline.project_id, pipeline.id)));
         assert_eq!(waiting.deduplication.as_ref(), Some(&deduplication));

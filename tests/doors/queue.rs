@@ -87,7 +87,7 @@ async fn a_notice_with_a_wrong_signature_fails_the_invocation() {
         [sns(&forged, &[]).to_string(), sns(&body(), &attributes).to_string(), event_bridge(&forged), forged.clone()]
     {
         let failure = world.handle_text(&event).await.unwrap_err();
-        assert!(failure.words.contains("not believed"), "{failure}");
+        assert!(failure.message.contains("signature verification failed"), "{failure}");
     }
     assert!(world.run("r_1").writes.is_empty());
     assert_eq!(world.sandbox.journal.count(Call::Trigger), 0);
@@ -126,10 +126,10 @@ async fn an_event_of_nobody_fails_in_words() {
     let world = world().await;
     for event in [r#""text""#, "[]", "7", r#"{"Records":[{"eventSource":"aws:s3","s3":{}}]}"#, r#"{"Records":7}"#] {
         let failure = world.handle_text(event).await.unwrap_err();
-        assert_eq!(failure.kind, "NotRecognised", "{event}: {failure}");
-        assert!(failure.words.contains("hint: "), "{event}: {failure}");
+        assert_eq!(failure.kind, "UnsupportedEvent", "{event}: {failure}");
+        assert!(failure.message.contains("hint: "), "{event}: {failure}");
     }
     let failure = world.handle_text("{}").await.unwrap_err();
-    assert!(failure.words.contains("context.runId"), "{failure}");
+    assert!(failure.message.contains("context.runId"), "{failure}");
     assert!(world.sandbox.journal.calls().is_empty());
 }

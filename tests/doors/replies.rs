@@ -61,10 +61,10 @@ async fn the_size_comes_before_the_proof_and_the_proof_before_the_rest() {
         ("a byte too many, signed", webhook(&world, &of(MIB + 1)), 413, "Unreadable"),
         ("a byte too many in base64", as_base64(forged(&of(MIB + 1))), 413, "Unreadable"),
         ("far too many in base64", as_base64(forged(&of(3 * MIB))), 413, "Unreadable"),
-        ("just enough, unsigned", forged(&of(MIB)), 401, "Unproven"),
-        ("just enough in base64, unsigned", as_base64(forged(&of(MIB))), 401, "Unproven"),
-        ("unsigned and no JSON", forged("not json"), 401, "Unproven"),
-        ("an unsigned change log", forged(r#"{"resourceType":"entity","diff":{}}"#), 401, "Unproven"),
+        ("just enough, unsigned", forged(&of(MIB)), 401, "Unauthenticated"),
+        ("just enough in base64, unsigned", as_base64(forged(&of(MIB))), 401, "Unauthenticated"),
+        ("unsigned and no JSON", forged("not json"), 401, "Unauthenticated"),
+        ("an unsigned change log", forged(r#"{"resourceType":"entity","diff":{}}"#), 401, "Unauthenticated"),
         ("signed and no JSON", webhook(&world, "not json"), 400, "Unreadable"),
         ("signed and without a run", webhook(&world, "{}"), 400, "Unreadable"),
         ("signed and with no id", webhook(&world, r#"{"context":{"runId":"../r_1"}}"#), 400, "Unreadable"),
@@ -119,8 +119,8 @@ async fn a_run_that_needs_no_other_try_is_answered_by_its_outcome() {
         ("unknown to Glint", message("r_0").to_string(), 200, "Ignored", json!("r_0")),
         ("another backend", with_method("r_5", "type", json!("GITHUB")), 200, "Ignored", json!("r_5")),
         ("a change log", change, 200, "Ignored", json!(null)),
-        ("no project", with_method("r_2", "projectName", json!("")), 422, "Refused", json!("r_2")),
-        ("a ref that git forbids", with_ref("r_3", "a..b"), 422, "Refused", json!("r_3")),
+        ("no project", with_method("r_2", "projectName", json!("")), 422, "Invalid", json!("r_2")),
+        ("a ref that git forbids", with_ref("r_3", "a..b"), 422, "Invalid", json!("r_3")),
         ("a ref that is not there", with_ref("r_4", "gone"), 502, "Rejected", json!("r_4")),
     ];
     for (name, text, status, outcome, run) in table {
@@ -128,7 +128,7 @@ async fn a_run_that_needs_no_other_try_is_answered_by_its_outcome() {
         assert_eq!((answered, &body["outcome"], &body["runId"]), (status, &json!(outcome), &run), "{name}: {body}");
         assert_eq!(body["link"].is_string(), outcome == "Started", "{name}: {body}");
         assert_eq!(body["reason"].is_string(), !["Started", "Duplicate"].contains(&outcome), "{name}: {body}");
-        assert_eq!(body["hint"].is_string(), outcome == "Refused", "{name}: {body}");
+        assert_eq!(body["hint"].is_string(), outcome == "Invalid", "{name}: {body}");
     }
     assert_eq!(world.run("r_1").links().len(), 1);
     for (run, words) in [("r_2", "projectName"), ("r_3", "`ref`"), ("r_4", "Reference not found")] {

@@ -75,7 +75,7 @@ async fn a_record_that_must_come_again_brings_the_whole_batch_again_and_nothing_
     let of_the_second = |one: &crate::sandbox::Exchange| one.text().contains("r_2");
     world.sandbox.fail(Call::Trigger).of(of_the_second).with(Fault::throttled(5));
     let failure = world.handle(&event).await.unwrap_err();
-    assert!(failure.words.contains("1 of 3"), "{failure}");
+    assert!(failure.message.contains("1 of 3"), "{failure}");
     assert_eq!(world.sandbox.gitlab.pipelines().len(), 1);
     assert_eq!(world.run("r_2").status, "IN_PROGRESS");
     assert_eq!(world.handle(&event).await.unwrap(), json!({}));

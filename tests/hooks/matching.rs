@@ -1,6 +1,6 @@
 //! Which run a hook belongs to: by the id that the run carries, then by what the pipeline proves of itself.
 
-use glint_gitlab_trigger::signature::proof_of_run;
+use glint_gitlab_trigger::verify::sign_run;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use crate::support::{CLIENT_SECRET, PROJECT, TOKEN, World, message, plain_client
 
 /// The hook's body with a `TRIGGER_PAYLOAD` that claims `run`, with a proof for `project`.
 pub fn claiming(_world: &World, event: &Value, project: &str, run: &str) -> Value {
-    with_claim(event, run, &proof_of_run(&SecretString::from(CLIENT_SECRET), project, run))
+    with_claim(event, run, &sign_run(&SecretString::from(CLIENT_SECRET), project, run))
 }
 
 fn with_claim(event: &Value, run: &str, proof: &str) -> Value {
@@ -94,7 +94,7 @@ async fn claims_that_are_not_proven_are_not_believed() {
     world.sandbox.glint.run("r_1");
     world.sandbox.gitlab.finish(pipeline, "success");
     let hook = event(&world, pipeline);
-    let proof = |secret: &str, project: &str, run: &str| proof_of_run(&SecretString::from(secret), project, run);
+    let proof = |secret: &str, project: &str, run: &str| sign_run(&SecretString::from(secret), project, run);
     let good = proof(CLIENT_SECRET, PROJECT, "r_1");
     let cases = [
         ("for another project", "r_1", proof(CLIENT_SECRET, "acme/backend/other", "r_1")),

@@ -162,7 +162,7 @@ async fn every_form_of_proof_is_judged_as_the_table_says() {
                     calls.iter().all(|call| *call == Call::GetSecret),
                     "{name}: nothing is asked on its word: {calls:?}"
                 );
-                assert_eq!(words["outcome"], "Unproven", "{name}");
+                assert_eq!(words["outcome"], "Unauthenticated", "{name}");
                 for secret in [HOOK_TOKEN, &KEY[6..]] {
                     assert!(!words.to_string().contains(secret), "{name}: {words}");
                 }

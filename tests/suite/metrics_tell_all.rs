@@ -70,7 +70,7 @@ async fn a_mixed_batch_is_counted_by_outcome_in_one_document() {
     let documents = documents(&printed);
     assert_eq!(documents.len(), 1, "one document for one invocation: {printed}");
     assert_is_embedded_metric_format(&documents[0]);
-    for name in ["Started", "Duplicate", "Deferred", "Ignored", "Refused", "Rejected", "Unreadable"] {
+    for name in ["Started", "Duplicate", "Deferred", "Ignored", "Invalid", "Rejected", "Unreadable"] {
         assert_eq!(documents[0][format!("Runs{name}")], json!(1), "{name}: {}", documents[0]);
         let lines = printed.lines().filter(|line| line.contains(&format!("\"outcome\":\"{name}\""))).count();
         assert_eq!(lines, 1, "{name} is logged once: {printed}");

@@ -1,17 +1,18 @@
 //! Whatever arrives is recognised, read or refused, and never a panic.
 
-use glint_gitlab_trigger::event::{self, Doors, Event, Source};
-use glint_gitlab_trigger::message::{self, Message};
-use glint_gitlab_trigger::outcome::{Deferral, Outcome, Verdict};
-use glint_gitlab_trigger::run::RunId;
-use glint_gitlab_trigger::{hook, json};
+use glint_gitlab_trigger::gitlab::webhook;
+use glint_gitlab_trigger::glint::message::{self, Message};
+use glint_gitlab_trigger::glint::run::RunId;
+use glint_gitlab_trigger::json;
+use glint_gitlab_trigger::outcome::{Handled, Outcome, RetryLater};
+use glint_gitlab_trigger::source::{self, Event, SourceSettings};
 use proptest::prelude::*;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::{config, hostile_text, json};
 
-const DOORS: Doors = Doors { dead_letter_queue_arn: None, most_message: 1024 };
+const DOORS: SourceSettings = SourceSettings { dead_letter_queue_arn: None, max_message_bytes: 1024 };
 
 proptest! {
     #![proptest_config(config())]
@@ -19,7 +20,7 @@ proptest! {
     #[test]
     fn any_event_is_recognised_or_refused_with_a_hint(text in json()) {
         let payload: &RawValue = serde_json::from_str(&text).unwrap();
-        if let Err(refusal) = event::recognise(payload, &DOORS) {
+        if let Err(refusal) = source::parse(payload, &DOORS) {
             prop_assert!(refusal.to_string().contains("hint: "));
         }
     }
@@ -28,7 +29,7 @@ proptest! {
     fn every_record_of_a_queue_becomes_one_delivery(bodies in prop::collection::vec(prop_oneof![json(), hostile_text()], 1..6)) {
         let texts: Vec<&str> = bodies.iter().map(String::as_str).collect();
         let text = crate::support::sqs_event(&texts, 1).to_string();
-        let Ok(Event::Deliveries(Source::Queue, deliveries)) = event::recognise(serde_json::from_str(&text).unwrap(), &DOORS) else {
+        let Ok(Event::Deliveries(deliveries, _)) = source::parse(serde_json::from_str(&text).unwrap(), &DOORS) else {
             return Err(TestCaseError::fail("not a queue's event"));
         };
         prop_assert_eq!(deliveries.len(), bodies.len());
@@ -57,8 +58,8 @@ proptest! {
 
     #[test]
     fn any_hook_is_read_or_refused(text in prop_oneof![json(), hostile_text()]) {
-        drop(hook::read(&text));
-        drop(hook::claim(&text));
+        drop(webhook::parse(&text));
+        drop(webhook::run_token(&text));
     }
 
     #[test]
@@ -76,18 +77,22 @@ proptest! {
 
     #[test]
     fn a_batchs_answer_lists_exactly_what_must_come_again(kinds in prop::collection::vec((0..5_u8, any::<bool>()), 0..12)) {
-        let verdicts: Vec<(Option<String>, Verdict)> = kinds.iter().enumerate().map(|(index, (kind, gave_up))| {
+        let verdicts: Vec<(Option<String>, Handled)> = kinds.iter().enumerate().map(|(index, (kind, gave_up))| {
             let outcome = match kind {
                 0 => Outcome::Duplicate,
                 1 => Outcome::Ignored("x"),
-                2 => Outcome::Deferred(Deferral::new("x")),
+                2 => Outcome::Deferred(RetryLater::new("x")),
                 3 => Outcome::Unreadable { why: message::Unreadable("x".to_owned()), too_large: false },
                 _ => Outcome::Rejected("x".to_owned()),
             };
-            (Some(format!("m{index}")), Verdict { run_id: RunId::parse("r"), outcome, gave_up: *gave_up })
+            (Some(format!("m{index}")), Handled { run_id: RunId::parse("r"), outcome, gave_up: *gave_up })
         }).collect();
         let expected: Vec<usize> = kinds.iter().enumerate().filter(|(_, (kind, gave_up))| *kind == 3 || (*kind == 2 && !gave_up)).map(|(index, _)| index).collect();
-        let answer = Source::Queue.answer(&verdicts).unwrap();
+        let event = crate::support::sqs_event(&[], 1).to_string();
+        let Ok(Event::Deliveries(_, respond)) = source::parse(serde_json::from_str(&event).unwrap(), &DOORS) else {
+            return Err(TestCaseError::fail("not an event of SQS"));
+        };
+        let answer = respond(&verdicts).unwrap();
         prop_assert_eq!(crate::support::again(&serde_json::from_str(answer.get()).unwrap()), expected);
     }
 }

@@ -1,6 +1,6 @@
 //! Projects and refs, judged a second time by rules that were written independently.
 
-use glint_gitlab_trigger::pipeline::{Project, Ref};
+use glint_gitlab_trigger::gitlab::types::{Project, Ref};
 use proptest::prelude::*;
 use url::Url;
 

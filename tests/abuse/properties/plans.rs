@@ -1,9 +1,9 @@
 //! A plan holds what GitLab takes and nothing else, or is refused with a hint.
 
+use glint_gitlab_trigger::glint::message::{self, Message};
+use glint_gitlab_trigger::glint::run::UrlTarget;
 use glint_gitlab_trigger::json;
-use glint_gitlab_trigger::message::{self, Message};
-use glint_gitlab_trigger::plan::{Policy, plan};
-use glint_gitlab_trigger::run::Aim;
+use glint_gitlab_trigger::trigger::{Policy, build_trigger_request};
 use proptest::prelude::*;
 use secrecy::SecretString;
 use serde_json::{Map, Value, json};
@@ -20,9 +20,9 @@ fn planned(inputs: &str, inputs_as_inputs: bool, escape_dollar: bool) -> Result<
     let text = honest.to_string().replace(&honest["payload"]["properties"].to_string(), inputs);
     let Ok(Message::Run(run)) = message::read(text) else { return Ok(None) };
     let secret = SecretString::from("glint-sandbox-client-secret-0123456789");
-    match plan(&run, &Aim::default(), &policy, &secret) {
+    match build_trigger_request(&run, &UrlTarget::default(), &policy, &secret) {
         Ok(mut plan) => {
-            plan.name_run("r_1", "v1,x");
+            plan.set_run_token("r_1", "v1,x");
             let body = plan.body.iter();
             let body = body.map(|(name, value)| ((*name).to_owned(), serde_json::from_str(value).unwrap_or_default()));
             let payload = plan.body.iter().find(|(name, _)| *name == "port_payload").unwrap();

@@ -1,8 +1,8 @@
 //! Signatures: the genuine one is believed, whatever stands beside it, and nothing else is.
 
 use chrono::{DateTime, Utc};
-use glint_gitlab_trigger::credentials::HookKeys;
-use glint_gitlab_trigger::signature::{Claim, HookProof, Unproven, proof_of_run, proves_run};
+use glint_gitlab_trigger::gitlab::types::HookSecrets;
+use glint_gitlab_trigger::verify::{HookSignature, SignatureHeaders, UnverifiedBody, sign_run, verify_run};
 use proptest::prelude::*;
 use secrecy::SecretString;
 
@@ -17,9 +17,9 @@ fn at(seconds: i64) -> DateTime<Utc> {
 }
 
 fn proven(body: &str, timestamp: &str, signature: &str, now: i64) -> bool {
-    let claim = Claim { timestamp: timestamp.to_owned(), signature: signature.to_owned() };
-    let unproven = Unproven::new(body.to_owned(), Some(claim));
-    unproven.prove(&[SecretString::from(SECRET)], Some(at(now))).is_ok()
+    let claim = SignatureHeaders { timestamp: timestamp.to_owned(), signature: signature.to_owned() };
+    let unproven = UnverifiedBody::new(body.to_owned(), Some(claim));
+    unproven.verify(&[SecretString::from(SECRET)], Some(at(now))).is_ok()
 }
 
 proptest! {
@@ -29,8 +29,8 @@ proptest! {
     fn no_made_up_signature_is_believed(body in json(), timestamp in prop_oneof![hostile_text(), any::<i64>().prop_map(|n| n.to_string())], signature in prop_oneof![hostile_text(), "(v1,[A-Za-z0-9+/=]{0,48}[ ,]?){0,3}"]) {
         prop_assert!(!proven(&body, &timestamp, &signature, 1_700_000_000));
         let headers = serde_json::json!({ "X-Port-Signature": signature, "X-Port-Timestamp": timestamp });
-        let inside = Unproven::signed_inside(format!("{{\"a\":{body},\"headers\":{headers}}}"));
-        prop_assert!(inside.prove(&[SecretString::from(SECRET)], None).is_err());
+        let inside = UnverifiedBody::signed_inside(format!("{{\"a\":{body},\"headers\":{headers}}}"));
+        prop_assert!(inside.verify(&[SecretString::from(SECRET)], None).is_err());
     }
 
     #[test]
@@ -57,22 +57,22 @@ proptest! {
 
     #[test]
     fn no_made_up_proof_of_a_hook_is_believed(body in json(), id in hostile_text(), timestamp in prop_oneof![hostile_text(), any::<i64>().prop_map(|n| n.to_string())], signature in hostile_text(), token in hostile_text()) {
-        let keys = HookKeys { signing_token: Some(SecretString::from(TOKEN)), token: Some(SecretString::from("the token")) };
-        let mut proof = HookProof { id: Some(id), timestamp: Some(timestamp), signature: Some(signature), token: Some(SecretString::from(token)) };
-        prop_assert!(proof.holds(&body, &keys, at(1_700_000_000)).is_err());
+        let keys = HookSecrets { signing_token: Some(SecretString::from(TOKEN)), token: Some(SecretString::from("the token")) };
+        let mut proof = HookSignature { id: Some(id), timestamp: Some(timestamp), signature: Some(signature), token: Some(SecretString::from(token)) };
+        prop_assert!(proof.verify(&body, &keys, at(1_700_000_000)).is_err());
         proof.signature = None;
-        prop_assert!(proof.holds(&body, &keys, at(1_700_000_000)).is_err());
+        prop_assert!(proof.verify(&body, &keys, at(1_700_000_000)).is_err());
         let genuine = signing::hook_signature(TOKEN, "id", "1700000000", body.as_bytes());
-        let proof = HookProof { id: Some("id".to_owned()), timestamp: Some("1700000000".to_owned()), signature: Some(genuine), token: None };
-        prop_assert!(proof.holds(&body, &keys, at(1_700_000_000)).is_ok());
+        let proof = HookSignature { id: Some("id".to_owned()), timestamp: Some("1700000000".to_owned()), signature: Some(genuine), token: None };
+        prop_assert!(proof.verify(&body, &keys, at(1_700_000_000)).is_ok());
     }
 
     #[test]
     fn a_runs_proof_holds_for_it_alone(project in hostile_text(), run in "[A-Za-z0-9_-]{1,40}", other in hostile_text()) {
         let secret = SecretString::from(SECRET);
-        let proof = proof_of_run(&secret, &project, &run);
-        prop_assert!(proves_run(&secret, &project, &run, &proof));
-        prop_assert!(project == other || !proves_run(&secret, &other, &run, &proof));
-        prop_assert!(!proves_run(&secret, &project, &run, &other));
+        let proof = sign_run(&secret, &project, &run);
+        prop_assert!(verify_run(&secret, &project, &run, &proof));
+        prop_assert!(project == other || !verify_run(&secret, &other, &run, &proof));
+        prop_assert!(!verify_run(&secret, &project, &run, &other));
     }
 }

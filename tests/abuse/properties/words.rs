@@ -1,6 +1,6 @@
 //! What upstreams say: no secret survives the redactor, and no sentence grows long.
 
-use glint_gitlab_trigger::redact::Redactor;
+use glint_gitlab_trigger::telemetry::redaction::Redactor;
 use proptest::prelude::*;
 use secrecy::SecretString;
 
@@ -25,9 +25,9 @@ proptest! {
         let spellings = forms(&secret);
         let form = &spellings[choice.index(spellings.len())];
         let secrets = [SecretString::from(other), SecretString::from(secret.as_str())];
-        let redactor = Redactor::of(&secrets);
+        let redactor = Redactor::new(&secrets);
         let text = format!("{before} {form} {after} {form}");
-        for told in [redactor.masked(&text), redactor.shown(&text)] {
+        for told in [redactor.redact(&text), redactor.sanitize_line(&text)] {
             let hidden = told.replace("[redacted]", "\u{1}");
             for spelling in &spellings {
                 // What the words around it hold by themselves is no echo.
@@ -39,12 +39,12 @@ proptest! {
 
     #[test]
     fn what_is_shown_is_one_short_line(text in hostile_text(), times in 1..200_usize) {
-        let shown = Redactor::of([]).shown(&text.repeat(times));
+        let shown = Redactor::new([]).sanitize_line(&text.repeat(times));
         prop_assert!(shown.chars().count() <= 500 && !shown.contains(char::is_control));
     }
 
     #[test]
     fn words_without_secrets_stay_as_they_are(text in "[a-z ]{0,80}") {
-        prop_assert_eq!(Redactor::of([&SecretString::from("0123456789")]).masked(&text), text);
+        prop_assert_eq!(Redactor::new([&SecretString::from("0123456789")]).redact(&text), text);
     }
 }

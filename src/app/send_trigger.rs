@@ -1,0 +1,104 @@
+//! The trigger itself: its token, its one try, and what GitLab's answer means for the run.
+
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::context::Context;
+use crate::aws::secrets::Cached;
+use crate::deadlines::{MIN_TIME_TO_START, MIN_TRIGGER_TIMEOUT, REPORT_RESERVE, TRIGGER_TIMEOUT};
+use crate::gitlab::TriggerError;
+use crate::gitlab::types::Pipeline;
+use crate::glint::run::RunRequest;
+use crate::outcome::{Outcome, RetryLater, Unconfirmed};
+use crate::retry::retry;
+use crate::source::DeliveryMetadata;
+use crate::telemetry::Metric;
+use crate::trigger::{TriggerRequest, ValidationError};
+
+impl Context {
+    /// The token of the plan's project.
+    pub async fn trigger_token(&self, plan: &TriggerRequest<'_>) -> Result<Cached<SecretString>, Outcome> {
+        let project = &plan.project;
+        match self.app.secrets.trigger_token(project, self.freshness()).await {
+            Ok(Some(token)) => Ok(token),
+            Ok(None) => Err(self.operator_fault(
+                format!("there is no trigger token for the project `{project}`"),
+                "let the function's operator add one to the secret of trigger tokens",
+            )),
+            Err(error) => {
+                self.metrics.count(Metric::SecretsManagerFaults);
+                if error.is_transient() {
+                    return Err(Outcome::Deferred(RetryLater::new(error)));
+                }
+                Err(self.operator_fault(
+                    format!("the trigger token of `{project}` cannot be read: {error}"),
+                    "let the function's operator mend the secret or the function's permission",
+                ))
+            }
+        }
+    }
+
+    fn operator_fault(&self, what: String, hint: &str) -> Outcome {
+        self.metrics.count(Metric::OperatorFaults);
+        Outcome::Invalid(ValidationError::new(what, hint))
+    }
+
+    /// Sends the trigger, once, and once more only if nothing was created and something has changed.
+    pub async fn send_trigger(
+        &self,
+        run: &RunRequest,
+        metadata: &DeliveryMetadata,
+        plan: &TriggerRequest<'_>,
+        token: Cached<SecretString>,
+    ) -> Result<Pipeline, Outcome> {
+        let outcome = |error| self.from_trigger_error(error, plan, || self.project_page(run, metadata));
+        let refused = match self.sent(plan, &token.value).await {
+            Err(refused @ TriggerError::TokenRefused(_)) => refused,
+            other => return other.map_err(outcome),
+        };
+        // Perhaps the token was rotated since it was read.
+        let newer =
+            self.app.secrets.trigger_token_after(&plan.project, &token.version, self.freshness()).await.ok().flatten();
+        let Some(newer) = newer.filter(|newer| newer.value.expose_secret() != token.value.expose_secret()) else {
+            return Err(outcome(refused));
+        };
+        self.ensure_time_left(MIN_TIME_TO_START)?;
+        self.sent(plan, &newer.value).await.map_err(outcome)
+    }
+
+    async fn sent(&self, plan: &TriggerRequest<'_>, token: &SecretString) -> Result<Pipeline, TriggerError> {
+        let pipeline = retry(self.deadline, || async {
+            let limit = self.left().saturating_sub(REPORT_RESERVE).min(TRIGGER_TIMEOUT);
+            if limit < MIN_TRIGGER_TIMEOUT {
+                return Err(TriggerError::NotSent("no time left".to_owned()));
+            }
+            self.app.gitlab.trigger(&plan.project, token, &plan.body, &plan.secrets, limit).await
+        });
+        self.timed(Metric::GitLabLatency, pipeline).await
+    }
+
+    fn from_trigger_error(&self, error: TriggerError, plan: &TriggerRequest<'_>, page: impl Fn() -> String) -> Outcome {
+        match error {
+            TriggerError::TokenRefused(words) => Outcome::Rejected(format!(
+                "GitLab has no project `{}` for this token: {words}\nhint: check the action's project name, and that the trigger token belongs to it",
+                plan.project
+            )),
+            TriggerError::Rejected(words) => {
+                Outcome::Rejected(format!("`{}` on `{}`: {words}", plan.project, plan.git_ref.as_str()))
+            }
+            TriggerError::Throttled(wait) => Outcome::Deferred(RetryLater { why: error.to_string(), wait }),
+            TriggerError::NotSent(_) => {
+                self.metrics.count(Metric::GitLabFaults);
+                Outcome::Deferred(RetryLater::new(error))
+            }
+            TriggerError::Unknown(why) => {
+                self.metrics.count(Metric::GitLabFaults);
+                Outcome::Unconfirmed(Unconfirmed {
+                    why: format!("GitLab's answer was lost: {why}"),
+                    project_url: page(),
+                    foreign_label: false,
+                    settled: true,
+                })
+            }
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The FIFO queue that feeds the function: deliveries and reports are put on it, and a deferred one is made to wait.
+
+use std::time::Duration;
+
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::config::http::HttpResponse;
+use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_sqs::types::MessageAttributeValue;
+use tokio::time::Instant;
+
+use crate::aws::http_adapter::{error_code, innermost_cause};
+use crate::deadlines::MAX_VISIBILITY_TIMEOUT;
+use crate::retry::{Retry, retry};
+
+/// One FIFO queue.
+pub struct Queue {
+    client: Client,
+    url: String,
+}
+
+/// A message to put on the queue.
+#[derive(Debug, Default)]
+pub struct Message {
+    pub body: String,
+    /// Messages of one group come one after the other.
+    pub group: String,
+    /// A second message of the same id within five minutes is dropped.
+    pub deduplication: String,
+    pub attributes: Vec<(&'static str, String)>,
+}
+
+/// Why the queue did not take it. SQS's error codes name no content.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the runs queue does not take it: {why}")]
+pub struct QueueError {
+    why: String,
+    transient: bool,
+}
+
+impl QueueError {
+    /// Whether the queue may take it later.
+    pub fn is_transient(&self) -> bool {
+        self.transient
+    }
+}
+
+impl Retry for QueueError {
+    fn after(&self) -> Option<Duration> {
+        self.transient.then_some(Duration::ZERO)
+    }
+
+    fn out_of_time() -> Self {
+        Self { why: "no time left".to_owned(), transient: true }
+    }
+}
+
+impl Queue {
+    pub fn new(client: Client, url: &str) -> Self {
+        Self { client, url: url.to_owned() }
+    }
+
+    /// Whether this is the queue that the event source `arn` stands for.
+    pub fn is(&self, arn: &str) -> bool {
+        let name = self.url.rsplit('/').next().unwrap_or_default();
+        arn.rsplit(':').next() == Some(name)
+    }
+
+    /// Puts `message` on the queue. Safe to repeat: the queue knows its deduplication id.
+    pub async fn send(&self, message: &Message, by: Instant) -> Result<(), QueueError> {
+        retry(by, || async {
+            let mut request = self.client.send_message().queue_url(&self.url).message_body(&message.body);
+            request = request.message_group_id(&message.group).message_deduplication_id(&message.deduplication);
+            for (name, value) in &message.attributes {
+                let value = MessageAttributeValue::builder()
+                    .data_type("String")
+                    .string_value(value)
+                    .build()
+                    .map_err(|error| fault(&error))?;
+                request = request.message_attributes(*name, value);
+            }
+            Box::pin(request.send()).await.map_err(|error| failure(&error))
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// Hides a received message for `wait` from now.
+    pub async fn change_visibility(&self, receipt_handle: &str, wait: Duration, by: Instant) -> Result<(), QueueError> {
+        let seconds = wait.min(MAX_VISIBILITY_TIMEOUT).as_secs().try_into().unwrap_or(i32::MAX);
+        let request = self
+            .client
+            .change_message_visibility()
+            .queue_url(&self.url)
+            .receipt_handle(receipt_handle)
+            .visibility_timeout(seconds);
+        let sent = async { Box::pin(request.send()).await.map_err(|error| failure(&error)) };
+        tokio::time::timeout_at(by, sent).await.unwrap_or_else(|_| Err(QueueError::out_of_time()))?;
+        Ok(())
+    }
+}
+
+fn fault(error: &impl std::fmt::Display) -> QueueError {
+    QueueError { why: error.to_string(), transient: false }
+}
+
+fn failure<E: ProvideErrorMetadata + std::error::Error + 'static>(error: &SdkError<E, HttpResponse>) -> QueueError {
+    let SdkError::ServiceError(service) = error else {
+        return QueueError { why: innermost_cause(error), transient: true };
+    };
+    let code = service.err().code();
+    let transient = !code.is_some_and(|code| ABOUT_THE_MESSAGE.contains(&code));
+    let status = service.raw().status().as_u16();
+    QueueError { why: code.map_or_else(|| format!("status {status}"), error_code), transient }
+}
+
+/// What SQS says of a message that it will never take. All else, its own limits and its keys among them, may pass.
+const ABOUT_THE_MESSAGE: [&str; 4] =
+    ["InvalidMessageContents", "InvalidParameterValue", "InvalidAttributeValue", "InvalidParameterCombination"];

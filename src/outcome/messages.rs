@@ -1,0 +1,89 @@
+//! Every sentence that people read in Glint. What operators read in the log is said where it happens.
+
+use crate::gitlab::types::{FailedJob, Pipeline, PipelineEvent, PipelineStatus};
+use crate::trigger::ValidationError;
+
+/// The label while the trigger is being sent: a claim, which another receive of the run finds.
+pub const TRIGGERING: &str = "Triggering GitLab pipeline";
+/// The label when the answer to the trigger was lost: a claim too.
+pub const WAITING_TO_CONFIRM: &str = "Waiting for GitLab to confirm";
+/// The label when nothing was created and the run comes again: no claim.
+pub const WAITING_TO_RETRY: &str = "Waiting to retry";
+/// The label from the pipeline's creation until its first hook.
+pub const CREATED: &str = "GitLab pipeline created";
+/// The label of a run that never became a pipeline.
+pub const NOT_STARTED: &str = "Not started";
+/// The label of a run whose pipeline may or may not exist.
+pub const NOT_CONFIRMED: &str = "Not confirmed by GitLab";
+
+/// The failed jobs that are named; what broke a pipeline is among the first.
+const MAX_JOBS: usize = 20;
+
+/// Whether `label` says that a trigger may have been sent.
+pub fn is_claim(label: &str) -> bool {
+    label == TRIGGERING || label == WAITING_TO_CONFIRM
+}
+
+/// Whether `label` is one that a run has_label before its trigger was sent.
+pub fn is_open(label: &str) -> bool {
+    label.is_empty() || label == WAITING_TO_RETRY
+}
+
+pub fn created(pipeline: &Pipeline) -> String {
+    format!("GitLab pipeline created: {}", pipeline.url)
+}
+
+pub fn refused(refusal: &ValidationError) -> String {
+    format!("No pipeline was started: {}\nhint: {}", refusal.what, refusal.hint)
+}
+
+pub fn rejected(words: &str) -> String {
+    format!("GitLab did not start the pipeline: {words}")
+}
+
+/// At the last receive of a run that never could start.
+pub fn never_started(reason: &str) -> String {
+    format!(
+        "No pipeline was started, and there will be no further try: {reason}\nhint: run the action again once this is over"
+    )
+}
+
+/// At the last receive of a run whose trigger was sent and never answered.
+pub fn not_confirmed(project_url: &str) -> String {
+    format!("GitLab did not confirm the pipeline; look at {project_url}/-/pipelines before running it again")
+}
+
+/// The label of a run whose pipeline is in `status`.
+pub fn label(status: PipelineStatus) -> &'static str {
+    match status {
+        PipelineStatus::Pending => "GitLab pipeline pending",
+        PipelineStatus::Running => "GitLab pipeline running",
+        PipelineStatus::Success => "GitLab pipeline succeeded",
+        PipelineStatus::Failed => "GitLab pipeline failed",
+        PipelineStatus::Canceled => "GitLab pipeline canceled",
+        PipelineStatus::Skipped => "GitLab pipeline skipped",
+    }
+}
+
+/// The log line at the pipeline's end, with each failed job on a line of its own.
+pub fn finished(event: &PipelineEvent) -> String {
+    let mut text = format!("{}: {}", label(event.status), event.pipeline.url);
+    for job in progress.failed_jobs.iter().take(MAX_JOBS) {
+        text.push_str(&format!("\n{}", failed_job(job)));
+    }
+    if event.failed_jobs.len() > MAX_JOBS {
+        text.push_str("\nand more jobs failed");
+    }
+    text
+}
+
+fn failed_job(job: &FailedJob) -> String {
+    let reason = job.reason.as_deref().map(|reason| format!(" ({})", short(reason))).unwrap_or_default();
+    format!("job `{}` of stage `{}` failed{reason}: {}", short(&job.name), short(&job.stage), job.url)
+}
+
+/// A project may call a job whatever it likes.
+fn short(name: &str) -> String {
+    const ENOUGH: usize = 255;
+    name.chars().filter(|character| !character.is_control()).take(ENOUGH).collect()
+}

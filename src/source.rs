@@ -1,0 +1,240 @@
+//! Recognizes which source invoked the function, and splits its event into deliveries.
+//!
+//! One file per event source: each parses its event and builds its response.
+
+mod envelope;
+mod http;
+mod invoke;
+mod kafka;
+mod sns;
+mod sqs;
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+pub use sqs::{KIND, KIND_HOOK, KIND_REPORT};
+
+use crate::deadlines::MAX_RECORD_AGE;
+use crate::glint::run::UrlTarget;
+use crate::json::Object;
+use crate::outcome::Handled;
+use crate::verify::{HookSignature, UnverifiedBody};
+
+/// What was asked of the function.
+pub enum Event {
+    Deliveries(Vec<Delivery>, Respond),
+    /// `{"check": true}`
+    Check(Check),
+    /// `{"sweep": true}`
+    Sweep,
+    /// An HTTP request without a delivery, with its response.
+    Answered(Box<RawValue>),
+}
+
+/// Builds a source's response from what happened to its deliveries, in their order.
+pub type Respond = fn(&[(Option<String>, Handled)]) -> Result<Box<RawValue>, RetryRequested>;
+
+/// Fails the invocation, so that its source delivers the event again.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct RetryRequested(pub String);
+
+/// The request to say what works and what does not.
+#[derive(Debug, Deserialize)]
+pub struct Check {
+    /// Paths of the projects to try; without them, those that the token map names.
+    #[serde(default)]
+    pub projects: Vec<String>,
+}
+
+/// One message of an event, with its metadata.
+pub struct Delivery {
+    pub payload: Payload,
+    pub metadata: DeliveryMetadata,
+}
+
+/// What was delivered. No `Debug`: a body belongs in no log.
+pub enum Payload {
+    /// A message of Glint.
+    Message(UnverifiedBody),
+    /// A hook of GitLab, as it came.
+    Hook { body: String, signature: HookSignature },
+    /// Put on the queue by this function: the facts of a verified hook.
+    QueuedHook(String),
+    /// Put on the queue by this function: what Glint could not be told.
+    QueuedReport(String),
+    /// Not even text.
+    Unreadable { why: String, too_large: bool },
+}
+
+impl Payload {
+    fn unreadable(why: impl Into<String>) -> Self {
+        Self::Unreadable { why: why.into(), too_large: false }
+    }
+}
+
+/// What a source says about a delivery.
+#[derive(Clone, Debug)]
+pub struct DeliveryMetadata {
+    /// The source's id for it: SQS's message id.
+    pub id: Option<String>,
+    pub source: Source,
+    pub target: UrlTarget,
+    /// When it was sent to its source.
+    pub sent_at: Option<DateTime<Utc>>,
+}
+
+impl DeliveryMetadata {
+    fn new(source: Source) -> Self {
+        Self { id: None, source, target: UrlTarget::default(), sent_at: None }
+    }
+}
+
+/// Who invoked the function, with what decides about redelivery.
+#[derive(Clone, Debug)]
+pub enum Source {
+    Sqs {
+        /// `ApproximateReceiveCount`; `None` where the event does not tell.
+        receive_count: Option<u32>,
+        is_dead_letter_queue: bool,
+        receipt: Option<Receipt>,
+    },
+    Kafka {
+        timestamp: DateTime<Utc>,
+    },
+    /// A function URL or an HTTP API.
+    Http,
+    /// SNS, EventBridge, or a direct invoke.
+    Invoke,
+}
+
+/// Identifies one receive of a message, so that its visibility can be changed.
+#[derive(Clone, Debug)]
+pub struct Receipt {
+    pub queue_arn: String,
+    pub handle: String,
+}
+
+impl Source {
+    /// Whether a message needs Glint's signature: nothing else proves who sent it. IAM decides who may use the other sources.
+    pub fn requires_signature(&self) -> bool {
+        matches!(self, Self::Http | Self::Kafka { .. })
+    }
+
+    /// Whether its deliveries are put on the runs queue, where there is one.
+    pub fn should_enqueue(&self) -> bool {
+        matches!(self, Self::Http | Self::Kafka { .. })
+    }
+
+    pub fn is_dead_letter_queue(&self) -> bool {
+        matches!(self, Self::Sqs { is_dead_letter_queue: true, .. })
+    }
+
+    /// Whether this is the final attempt: the delivery is not redelivered after it.
+    pub fn is_final_attempt(&self, max_receives: u32, now: DateTime<Utc>) -> bool {
+        match self {
+            Self::Sqs { receive_count, .. } => receive_count.is_some_and(|count| count >= max_receives),
+            // A producer's clock may be ahead.
+            Self::Kafka { timestamp } => (now - timestamp).abs() > MAX_RECORD_AGE,
+            Self::Http => true,
+            Self::Invoke => false,
+        }
+    }
+
+    /// Whether no redelivery is promised: neither a queue nor a topic redelivers it.
+    pub fn promises_no_redelivery(&self) -> bool {
+        matches!(self, Self::Http | Self::Invoke | Self::Sqs { receive_count: None, .. })
+    }
+
+    /// Whether a run whose pipeline is not confirmed has to be ended now. Where no redelivery is promised, copies may run concurrently: then only
+    /// once the claim has expired, since the copy that wrote it may still be at work and will report.
+    pub fn fails_unconfirmed(&self, max_receives: u32, now: DateTime<Utc>, claim_expired: bool) -> bool {
+        if self.promises_no_redelivery() { claim_expired } else { self.is_final_attempt(max_receives, now) }
+    }
+
+    /// Whether the delivery may have been handled before, and its trigger sent.
+    pub fn may_be_redelivery(&self) -> bool {
+        !matches!(self, Self::Http | Self::Sqs { receive_count: Some(1), .. })
+    }
+
+    /// Which delivery attempt this is, as far as the source tells.
+    pub fn attempt(&self) -> u32 {
+        if let Self::Sqs { receive_count: Some(count), .. } = self { *count } else { 1 }
+    }
+}
+
+/// Project and options from a webhook's URL, or from the message attributes that stand for it.
+fn url_target(project: Option<&str>, parameter: impl Fn(&str) -> Option<String>) -> UrlTarget {
+    let flag =
+        |name: &str| parameter(name).map(|value| matches!(value.to_ascii_lowercase().as_str(), "true" | "1" | ""));
+    UrlTarget {
+        project: project.map(str::to_owned),
+        default_ref: parameter("ref"),
+        omit_payload: flag("omitPayload"),
+        omit_user_inputs: flag("omitUserInputs"),
+        report_pipeline_status: flag("reportPipelineStatus"),
+        key: parameter("key"),
+    }
+}
+
+/// An event that no source sends.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{0}\n  hint: send an SQS, Kafka, SNS, EventBridge or HTTP event, a message of Glint, or `{{\"check\": true}}`"
+)]
+pub struct UnsupportedEvent(String);
+
+/// What parsing needs of the settings.
+#[derive(Clone, Debug)]
+pub struct SourceSettings {
+    /// Events of this queue are dead letters.
+    pub dead_letter_queue_arn: Option<String>,
+    /// The longest message that is taken over HTTP.
+    pub max_message_bytes: usize,
+}
+
+/// Parses `event`, recognized by the members of its top level alone.
+pub fn parse(event: &RawValue, settings: &SourceSettings) -> Result<Event, UnsupportedEvent> {
+    if let Some(event) = sqs::parse_usual(event, settings) {
+        return Ok(event);
+    }
+    let root = Object::parse(event.get())
+        .map_err(|error| UnsupportedEvent(format!("the event is not a JSON object: {error}")))?;
+    // Only where nothing else is there: a user input may be called so too.
+    let is_command = root.iter().all(|(name, _)| matches!(name, "check" | "sweep" | "projects"));
+    if is_command && root.is_true("check") {
+        let check = serde_json::from_str(event.get());
+        return check.map(Event::Check).map_err(|error| UnsupportedEvent(format!("the check cannot be read: {error}")));
+    }
+    if is_command && root.is_true("sweep") {
+        return Ok(Event::Sweep);
+    }
+    // `httpMethod` belongs to payload format 1.0, which is answered with what to change.
+    let is_request = root.get("rawPath").is_some() || root.get("httpMethod").is_some();
+    if is_request && root.get("requestContext").is_some() {
+        return Ok(http::parse(event, &root, settings));
+    }
+    if let Some(records) = root.get("Records") {
+        return parse_records(records, settings);
+    }
+    if root.get("records").is_some()
+        && root.string("eventSource").is_some_and(|source| source.to_ascii_lowercase().contains("kafka"))
+    {
+        return kafka::parse(&root);
+    }
+    Ok(invoke::parse(event.get(), &root))
+}
+
+/// Parses `Records`, a member that SQS and SNS share.
+fn parse_records(records: &RawValue, settings: &SourceSettings) -> Result<Event, UnsupportedEvent> {
+    let unreadable = |error| UnsupportedEvent(format!("the event's `Records` cannot be read: {error}"));
+    let list: Vec<Object> = serde_json::from_str(records.get()).map_err(unreadable)?;
+    if list.first().is_some_and(|record| record.get("Sns").is_some()) {
+        return Ok(sns::parse(&list));
+    }
+    if !list.iter().all(|record| record.string("eventSource").is_some_and(|source| source == sqs::EVENT_SOURCE)) {
+        return Err(UnsupportedEvent("the event's `Records` are neither SQS's nor SNS's".to_owned()));
+    }
+    sqs::parse(records, settings).map_err(unreadable)
+}

@@ -1,0 +1,27 @@
+//! EventBridge and direct invokes: one message, whose failure fails the invocation.
+
+use serde_json::value::RawValue;
+
+use super::{Delivery, DeliveryMetadata, Event, Payload, RetryRequested, Source, envelope};
+use crate::json::{self, Object};
+use crate::outcome::Handled;
+use crate::verify::UnverifiedBody;
+
+/// Parses an event that is the message itself, or carries it as EventBridge's `detail`.
+pub fn parse(event: &str, root: &Object) -> Event {
+    let (text, sent_at) = envelope::event_bridge(root).unwrap_or((event.to_owned(), None));
+    let metadata = DeliveryMetadata { sent_at, ..DeliveryMetadata::new(Source::Invoke) };
+    let payload = Payload::Message(UnverifiedBody::signed_inside(text));
+    Event::Deliveries(vec![Delivery { payload, metadata }], respond)
+}
+
+/// The outcome as JSON, or an error with the reason, so that the source invokes again.
+pub fn respond(handled: &[(Option<String>, Handled)]) -> Result<Box<RawValue>, RetryRequested> {
+    if let Some((_, handled)) = handled.iter().find(|(_, handled)| handled.should_redeliver()) {
+        let run = handled.run_id.as_ref().map(|id| format!("run `{id}`: ")).unwrap_or_default();
+        let reason = handled.outcome.reason().map_or_else(|| handled.outcome.name().to_owned(), |(reason, _)| reason);
+        return Err(RetryRequested(run + &reason));
+    }
+    let mut bodies: Vec<_> = handled.iter().map(|(_, handled)| handled.body()).collect();
+    Ok(if bodies.len() == 1 { json::raw(&bodies.remove(0)) } else { json::raw(&bodies) })
+}

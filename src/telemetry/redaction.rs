@@ -1,0 +1,211 @@
+//! Takes secrets out of foreign words: the last line of defence, not the first.
+
+use base64::Engine as _;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use secrecy::{ExposeSecret as _, SecretString};
+use zeroize::Zeroizing;
+
+use crate::http::percent_encode;
+use crate::json;
+
+const MASK: &str = "[redacted]";
+/// This much of a secret is enough to give it away.
+const TELLING: usize = 8;
+/// The longest text of an upstream that is passed on.
+const MAX_LENGTH: usize = 500;
+
+/// How secrets of GitLab, its hooks and Glint's logins begin, and those of them whose beginning base64 keeps apart from the rest.
+const PREFIXES: [&str; 11] =
+    ["glptt-", "glpat-", "gldt-", "glcbt-", "glrt-", "glsoat-", "whsec_", JWT, "Z2xwdHQt", "Z2xwYXQt", "d2hzZWNf"];
+const JWT: &str = "eyJ";
+
+/// Hides secrets in words that others chose. Made once for the secrets of a conversation: their spellings are what costs.
+pub struct Redactor {
+    spellings: Vec<Zeroizing<String>>,
+    /// The first bytes of what is to be hidden, and the second ones: most words are passed over by these alone.
+    begins: [bool; 256],
+    goes_on: [bool; 256],
+}
+
+impl std::fmt::Debug for Redactor {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
+        formatter.write_str("Redactor")
+    }
+}
+
+impl Redactor {
+    /// Hides `secrets` in whatever spelling, and everything that looks like a token.
+    pub fn new<'a>(secrets: impl IntoIterator<Item = &'a SecretString>) -> Self {
+        let spellings: Vec<_> = secrets.into_iter().flat_map(|secret| spellings(secret.expose_secret())).collect();
+        let (mut begins, mut goes_on) = ([false; 256], [false; 256]);
+        for word in spellings.iter().map(|spelling| spelling.as_str()).chain(PREFIXES) {
+            match word.as_bytes() {
+                [first, second, ..] => {
+                    begins[usize::from(*first)] = true;
+                    goes_on[usize::from(*second)] = true;
+                }
+                // A secret of one byte goes on with whatever follows.
+                [first] => {
+                    begins[usize::from(*first)] = true;
+                    goes_on = [true; 256];
+                }
+                [] => {}
+            }
+        }
+        Self { spellings, begins, goes_on }
+    }
+
+    /// What an upstream said, fit to be sanitize_line: one line of at most 500 characters, without control characters.
+    pub fn sanitize_line(&self, words: &str) -> String {
+        let redact = self.redact(words);
+        let line: Vec<&str> = redact
+            .split(|character: char| character.is_control() || character.is_whitespace())
+            .filter(|word| !word.is_empty())
+            .collect();
+        let line = line.join(" ");
+        match line.char_indices().nth(MAX_LENGTH) {
+            Some((end, _)) => line[..line[..end].char_indices().last().map_or(0, |(last, _)| last)].to_owned() + "…",
+            None => line,
+        }
+    }
+
+    /// `text` with everything that is to be hidden replaced.
+    pub fn redact(&self, text: &str) -> String {
+        let mut out = String::with_capacity(text.len());
+        let (mut rest, mut before) = (text, None);
+        while !rest.is_empty() {
+            // Most of a text begins no secret, and is passed on in one piece.
+            let (clear, suspect) = rest.split_at(self.suspect(rest));
+            out.push_str(clear);
+            before = clear.chars().next_back().or(before);
+            rest = suspect;
+            let Some(first) = rest.chars().next() else { break };
+            let hidden = self.hidden(rest, before);
+            if hidden > 0 {
+                out.push_str(MASK);
+            } else {
+                out.push(first);
+            }
+            let taken = hidden.max(first.len_utf8());
+            before = rest[..taken].chars().next_back();
+            rest = &rest[taken..];
+        }
+        out
+    }
+
+    /// Where the next thing to change_visibility may begin, on the boundary of a character.
+    fn suspect(&self, text: &str) -> usize {
+        let bytes = text.as_bytes();
+        let is_suspect = |place: &usize| {
+            let second = bytes.get(place + 1);
+            self.begins[usize::from(bytes[*place])] && second.is_none_or(|second| self.goes_on[usize::from(*second)])
+        };
+        (0..bytes.len()).find(is_suspect).unwrap_or(bytes.len())
+    }
+
+    /// How much of the beginning of `text`, which is not empty, has to be hidden. The longest match of all: what is left of a secret
+    /// after a shorter one would no longer be known for it.
+    fn hidden(&self, text: &str, before: Option<char>) -> usize {
+        let first = text.as_bytes()[0];
+        let begins = |word: &str| word.as_bytes()[0] == first;
+        let known = self.spellings.iter().filter(|spelling| begins(spelling)).map(|spelling| shared(text, spelling));
+        let likely = PREFIXES.iter().filter(|prefix| begins(prefix)).map(|prefix| token(text, prefix, before));
+        known.chain(likely).max().unwrap_or_default()
+    }
+}
+
+/// The forms in which an upstream may echo a secret, each once and none of them empty.
+fn spellings(secret: &str) -> Vec<Zeroizing<String>> {
+    let escaped = Zeroizing::new(json::quote(secret));
+    let inner = &escaped[1..escaped.len() - 1];
+    let forms = [
+        secret.to_owned(),
+        percent_encode(secret),
+        lower_case_escapes(&percent_encode(secret)),
+        url::form_urlencoded::byte_serialize(secret.as_bytes()).collect(),
+        inner.to_owned(),
+        BASE64_STANDARD.encode(secret),
+        BASE64_URL_SAFE_NO_PAD.encode(secret),
+    ];
+    let mut distinct: Vec<Zeroizing<String>> = Vec::with_capacity(forms.len());
+    for form in forms.map(Zeroizing::new) {
+        if !form.is_empty() && !distinct.contains(&form) {
+            distinct.push(form);
+        }
+    }
+    distinct
+}
+
+/// `text` with the digits of its percent escapes in lower case, which RFC 3986 lets mean the same.
+fn lower_case_escapes(text: &str) -> String {
+    let mut pieces = text.split('%');
+    let first = pieces.next().unwrap_or_default().to_owned();
+    pieces.fold(first, |out, piece| {
+        let (digits, rest) = piece.split_at(piece.len().min(2));
+        [&out, "%", &digits.to_ascii_lowercase(), rest].concat()
+    })
+}
+
+/// How many bytes `text` begins with of `secret`: of a long one its beginning is enough, of a short one it must be all.
+fn shared(text: &str, secret: &str) -> usize {
+    let same = text.chars().zip(secret.chars()).take_while(|(one, other)| one == other);
+    let (count, bytes) = same.fold((0, 0), |(count, bytes), (one, _)| (count + 1, bytes + one.len_utf8()));
+    if count >= TELLING || bytes == secret.len() { bytes } else { 0 }
+}
+
+/// The length of the word that `text` begins with, if that word begins with `prefix` and goes on like a token.
+fn token(text: &str, prefix: &str, before: Option<char>) -> usize {
+    // The beginning of a JWT, unlike GitLab's prefixes, may also lie in the middle of a word such as `keyJar`.
+    let inside = prefix == JWT && before.is_some_and(char::is_alphanumeric);
+    if inside || !text.starts_with(prefix) {
+        return 0;
+    }
+    let end = text.find(|c: char| !(c.is_ascii_alphanumeric() || "-_.+/=".contains(c))).unwrap_or(text.len());
+    if end >= prefix.len() + 2 { end } else { 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_masked_in_every_spelling() {
+        let secret = SecretString::from("p\"w d/0123456789");
+        for echo in [
+            "p\"w d/0123456789",
+            "p%22w%20d%2F0123456789",
+            "p\\\"w d/0123456789",
+            "cCJ3IGQvMDEyMzQ1Njc4OQ==",
+            "p\"w d/01",
+            "p%22w%20d%2f0123456789",
+            "p%22w+d%2F0123456789",
+            "cCJ3IGQvMDEyMzQ1Njc4OQ",
+        ] {
+            let sanitize_line = Redactor::new([&secret]).sanitize_line(&format!("bad {echo} here"));
+            assert_eq!(sanitize_line, format!("bad {MASK} here"), "{echo}");
+        }
+    }
+
+    #[test]
+    fn nothing_of_a_secret_is_left_after_its_mask() {
+        let redactor = Redactor::new(&["abcdefgh/tail", "abcdefghXYZ", "glptt-0000aaaa"].map(SecretString::from));
+        for echo in ["abcdefgh%2Ftail", "abcdefgh%2ftail", "abcdefghXYZ", "glptt-0000aaaa", "glptt-0000bbbb"] {
+            assert_eq!(redactor.redact(&format!("<{echo}>")), format!("<{MASK}>"), "{echo}");
+        }
+    }
+
+    #[test]
+    fn what_looks_like_a_token_is_masked() {
+        let redact = |text: &str| Redactor::new([]).redact(text);
+        assert_eq!(redact("token xglptt-0123abc, not gl"), format!("token x{MASK}, not gl"));
+        assert_eq!(redact("Bearer eyJhbGciOi.J9.x"), format!("Bearer {MASK}"));
+        assert_eq!(redact("the input keyJson"), "the input keyJson");
+        assert_eq!(redact(&format!("<{}>", BASE64_STANDARD.encode("glpat-0123456789"))), format!("<{MASK}>"));
+    }
+
+    #[test]
+    fn words_become_one_short_line() {
+        assert_eq!(Redactor::new([]).sanitize_line("a\n\tb\u{1b}[31m"), "a b [31m");
+        assert_eq!(Redactor::new([]).sanitize_line(&"é".repeat(600)).chars().count(), 500);
+    }
+}

@@ -1,0 +1,191 @@
+//! Decides which trigger to send for a run, or refuses: pure, no clock, no IO.
+
+mod payload;
+mod reserved_names;
+mod secret_input;
+mod variables;
+
+use std::borrow::Cow;
+
+use secrecy::SecretString;
+use zeroize::Zeroize as _;
+
+use crate::gitlab::types::{Project, Ref};
+use crate::glint::run::{Backend, Inputs, RunRequest, TriggerSpec, UrlTarget};
+use crate::json;
+use variables::UserInputs;
+
+/// GitLab.com's limit for the file variable `TRIGGER_PAYLOAD`, which holds the trigger's body.
+pub const MAX_PAYLOAD_BYTES: usize = 1024 * 1024;
+/// The deepest JSON that GitLab's API reads.
+const MAX_JSON_DEPTH: usize = 32;
+
+/// What the operator decided about triggers.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    pub inputs_as_inputs: bool,
+    /// Write `$` as `$$`: for GitLab versions that expand `$VAR` in what a trigger sends.
+    pub escape_dollar: bool,
+    /// Reserved names that user inputs may set all the same.
+    pub allow_variables: Vec<String>,
+}
+
+/// A trigger that may be sent.
+#[derive(Debug)]
+pub struct TriggerRequest<'a> {
+    pub project: Project,
+    pub git_ref: Ref,
+    /// The body of `POST /projects/:id/trigger/pipeline`, without the token, as members in order.
+    ///
+    /// Each is set by name from here: nothing in an event can add one or take one's place.
+    pub body: Body<'a>,
+    /// What was decrypted for the pipeline, and whatever else GitLab's words must not repeat.
+    pub secrets: Vec<SecretString>,
+}
+
+/// Members of a JSON object, and the JSON of their values. No `Debug` of that, and it is wiped on drop: decrypted secrets lie in it.
+pub struct Body<'a>(Vec<Member<'a>>);
+
+type Member<'a> = (&'static str, Cow<'a, str>);
+
+impl<'a> std::ops::Deref for Body<'a> {
+    type Target = [Member<'a>];
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl Drop for Body<'_> {
+    fn drop(&mut self) {
+        for (_, value) in &mut self.0 {
+            if let Cow::Owned(text) = value {
+                text.zeroize();
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Body<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
+        formatter.debug_list().entries(self.iter().map(|(name, _)| name)).finish()
+    }
+}
+
+/// Why a run is not started: what is wrong, and what to change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ValidationError {
+    pub what: String,
+    pub hint: String,
+}
+
+impl ValidationError {
+    pub fn new(what: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { what: what.into(), hint: hint.into() }
+    }
+}
+
+/// Decides. `client_secret` is Glint's, with which secret inputs are encrypted.
+pub fn build_trigger_request<'a>(
+    run: &'a RunRequest,
+    aim: &UrlTarget,
+    policy: &Policy,
+    client_secret: &SecretString,
+) -> Result<TriggerRequest<'a>, ValidationError> {
+    let spec = run.spec.as_ref().map_err(|fault| {
+        ValidationError::new(
+            format!("the message's `payload` cannot be read: {fault}"),
+            "check the action's body template",
+        )
+    })?;
+    let project = project(run, spec, aim)?;
+    let git_ref = git_ref(spec, aim)?;
+    let inputs = if spec.pipeline_variables.is_empty() { &spec.inputs } else { &spec.pipeline_variables };
+    let values = if aim.omit_user_inputs.unwrap_or(spec.omit_user_inputs) {
+        UserInputs::none(policy)
+    } else {
+        UserInputs::of(inputs, &spec.secret_inputs, policy, client_secret)?
+    };
+    let payload = if aim.omit_payload.unwrap_or(spec.omit_payload) {
+        Cow::Borrowed("{}")
+    } else {
+        payload::written(run.payload(), policy.escape_dollar)
+    };
+    let mut secrets = values.secrets(&spec.secret_inputs);
+    secrets.push(client_secret.clone());
+    let mut body = Body(vec![("ref", json::quote(git_ref.as_str()).into())]);
+    body.0.extend(values.member());
+    body.0.push(("port_payload", payload));
+    within_limits(&body)?;
+    Ok(TriggerRequest { project, git_ref, body, secrets })
+}
+
+impl TriggerRequest<'_> {
+    /// Lets the pipeline, and its hook, know the run that it is started for.
+    pub fn set_run_token(&mut self, run_id: &str, proof: &str) {
+        let glint = serde_json::json!({ "runId": run_id, "proof": proof });
+        self.body.0.push(("glint", glint.to_string().into()));
+    }
+}
+
+fn within_limits(body: &[Member]) -> Result<(), ValidationError> {
+    const OMIT: &str = "set `omitPayload` in the action, or send less";
+    let size: usize = body.iter().map(|(_, value)| value.len()).sum();
+    if size > MAX_PAYLOAD_BYTES {
+        return Err(ValidationError::new(
+            format!("the payload has {size} bytes, more than the {MAX_PAYLOAD_BYTES} that GitLab takes"),
+            OMIT,
+        ));
+    }
+    // The body itself is the outermost.
+    if body.iter().any(|(_, value)| json::is_deeper(value, MAX_JSON_DEPTH - 1)) {
+        return Err(ValidationError::new(
+            format!("the payload is nested deeper than the {MAX_JSON_DEPTH} levels that GitLab takes"),
+            OMIT,
+        ));
+    }
+    Ok(())
+}
+
+/// What the message names goes before what its URL names: the URL is not signed.
+fn project(run: &RunRequest, spec: &TriggerSpec, aim: &UrlTarget) -> Result<Project, ValidationError> {
+    const HINT: &str =
+        "set `groupName` and `projectName` of the action's `invocationMethod` to the project's path in GitLab";
+    let (group, name) = (spec.group.as_deref().unwrap_or(""), spec.project.as_deref().unwrap_or(""));
+    if let Some(path) = aim.project.as_deref().filter(|_| group.is_empty() && name.is_empty()) {
+        let parsed = Project::by_id(path).ok_or(()).or_else(|()| Project::parse_path(path));
+        return parsed.map_err(|fault| {
+            ValidationError::new(
+                format!("the URL's path names no GitLab project: {fault}"),
+                "end the action's URL in `/<group>/<project>`",
+            )
+        });
+    }
+    if let Some(project) = Project::by_id(name).filter(|_| group.is_empty()) {
+        return Ok(project);
+    }
+    if run.backend == Backend::Webhook && group.is_empty() && name.is_empty() {
+        return Err(ValidationError::new("the action's URL names no GitLab project", "end it in `/<group>/<project>`"));
+    }
+    Project::parse(group, name)
+        .map_err(|fault| ValidationError::new(format!("the action names no GitLab project: {fault}"), HINT))
+}
+
+fn git_ref(spec: &TriggerSpec, aim: &UrlTarget) -> Result<Ref, ValidationError> {
+    let wanted = input_text(&spec.inputs, "ref").map(|text| ("user input `ref`", text));
+    let of_action = || spec.default_ref.clone().map(|text| ("action's `defaultRef`", text));
+    let of_url = || aim.default_ref.clone().filter(|text| !text.is_empty()).map(|text| ("URL's `ref`", text));
+    let (field, text) = wanted.or_else(of_action).or_else(of_url).unwrap_or(("default", "main".to_owned()));
+    Ref::parse(&text).map_err(|fault| {
+        ValidationError::new(
+            format!("the {field} is no git ref: {fault}"),
+            "give the name of a branch or tag of the project",
+        )
+    })
+}
+
+/// The input `name`, if it is a string with something in it.
+fn input_text(inputs: &Inputs, name: &str) -> Option<String> {
+    let (_, value) = inputs.iter().find(|(key, _)| key == name)?;
+    json::string(value).map(Cow::into_owned).filter(|text| !text.is_empty())
+}

@@ -1,0 +1,189 @@
+//! User inputs as a pipeline's variables, or as its inputs.
+
+use std::borrow::Cow;
+
+use secrecy::SecretString;
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+use zeroize::Zeroizing;
+
+use super::{Policy, ValidationError, payload, reserved_names, secret_input};
+use crate::glint::run::Inputs;
+use crate::json::{self, NonAscii};
+
+/// GitLab.com's limits for variables.
+const MAX_VALUE_BYTES: usize = 120 * 1024;
+const MAX_VARIABLES: usize = 1200;
+
+/// Names and strings, as the members of an object.
+struct Strings<'a>(&'a [(String, Zeroizing<String>)]);
+
+impl Serialize for Strings<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, text)| (name, text.as_str())))
+    }
+}
+
+/// What the pipeline is given of the user's inputs. Decrypted secrets lie in it: no `Debug` of the values, and they are wiped on drop.
+pub enum UserInputs {
+    /// `variables`: names and strings.
+    Variables(Vec<(String, Zeroizing<String>)>),
+    /// `inputs`: names and JSON.
+    Inputs(Vec<(String, Zeroizing<String>)>),
+}
+
+impl std::fmt::Debug for UserInputs {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
+        formatter.debug_list().entries(self.pairs().iter().map(|(name, _)| name)).finish()
+    }
+}
+
+impl UserInputs {
+    /// Nothing at all, in the kind that `policy` asks for.
+    pub fn none(policy: &Policy) -> Self {
+        if policy.inputs_as_inputs { Self::Inputs(Vec::new()) } else { Self::Variables(Vec::new()) }
+    }
+
+    /// Turns `inputs` into what GitLab takes, `secrets` of them decrypted.
+    pub fn of(
+        inputs: &Inputs,
+        secrets: &[String],
+        policy: &Policy,
+        client_secret: &SecretString,
+    ) -> Result<Self, ValidationError> {
+        if inputs.len() > MAX_VARIABLES {
+            return Err(ValidationError::new(
+                format!(
+                    "there are {} user inputs, more than the {MAX_VARIABLES} variables that GitLab takes",
+                    inputs.len()
+                ),
+                "set `omitUserInputs` in the action, or send fewer",
+            ));
+        }
+        let mut values = Vec::with_capacity(inputs.len());
+        for (name, value) in inputs {
+            // `ref` chose the branch; as an input it would have to be declared by the pipeline.
+            if policy.inputs_as_inputs && name == "ref" {
+                continue;
+            }
+            if !policy.inputs_as_inputs {
+                reserved_names::validate(name, &policy.allow_variables)?;
+            }
+            let plain = if secrets.contains(name) { Some(opened(name, value, client_secret)?) } else { None };
+            let text = if policy.inputs_as_inputs {
+                to_input(name, value, plain, policy)?
+            } else {
+                to_variable(name, value, plain, policy)?
+            };
+            if text.len() > MAX_VALUE_BYTES {
+                return Err(ValidationError::new(
+                    format!(
+                        "the user input `{}` has {} bytes, more than the {MAX_VALUE_BYTES} that GitLab takes",
+                        json::excerpt(name),
+                        text.len()
+                    ),
+                    "send less, or pass a link to it",
+                ));
+            }
+            values.push((name.clone(), text));
+        }
+        Ok(if policy.inputs_as_inputs { Self::Inputs(values) } else { Self::Variables(values) })
+    }
+
+    /// The body's member: always an object, since GitLab refuses `"variables": null`; no `inputs` at all where there are none.
+    pub fn member(&self) -> Option<(&'static str, Cow<'static, str>)> {
+        match self {
+            Self::Variables(values) => Some(("variables", json::written(&Strings(values)).into())),
+            Self::Inputs(values) if values.is_empty() => None,
+            Self::Inputs(values) => {
+                let pair = |(name, value): &(String, Zeroizing<String>)| [&json::quote(name), ":", value].concat();
+                let pairs: Zeroizing<Vec<String>> = Zeroizing::new(values.iter().map(pair).collect());
+                Some(("inputs", ["{", &Zeroizing::new(pairs.join(",")), "}"].concat().into()))
+            }
+        }
+    }
+
+    /// The values of those named in `secrets`, as GitLab may quote them. The shortest are left out: they would be found in
+    /// every other word.
+    pub fn secrets(&self, secrets: &[String]) -> Vec<SecretString> {
+        const SHORTEST: usize = 4;
+        let named = self.pairs().iter().filter(|(name, _)| secrets.contains(name));
+        let plain = named.map(|(_, text)| match self {
+            Self::Variables(_) => text.to_string(),
+            Self::Inputs(_) => serde_json::from_str(text).unwrap_or_else(|_| text.to_string()),
+        });
+        // Doubled dollars are single ones again where GitLab expands them.
+        let spellings = plain.flat_map(|text| [text.replace("$$", "$"), text]);
+        spellings.filter(|text| text.len() >= SHORTEST).map(SecretString::from).collect()
+    }
+
+    fn pairs(&self) -> &[(String, Zeroizing<String>)] {
+        match self {
+            Self::Variables(values) | Self::Inputs(values) => values,
+        }
+    }
+}
+
+fn opened(name: &str, value: &RawValue, client_secret: &SecretString) -> Result<Zeroizing<String>, ValidationError> {
+    json::string(value).and_then(|sealed| secret_input::open(&sealed, client_secret)).ok_or_else(|| {
+        ValidationError::new(
+            format!("the secret input `{}` cannot be decrypted", json::excerpt(name)),
+            "the client secret that Glint encrypts with must be the one in the function's Glint secret, and the input's encryption `aes256-gcm`",
+        )
+    })
+}
+
+/// The value as the agent's `tostring` spells it: strings as they are, numbers in the digits sent, the rest as compact JSON.
+fn to_variable(
+    name: &str,
+    value: &RawValue,
+    plain: Option<Zeroizing<String>>,
+    policy: &Policy,
+) -> Result<Zeroizing<String>, ValidationError> {
+    let text = match plain {
+        Some(plain) => plain,
+        None => Zeroizing::new(match json::string(value) {
+            Some(text) => text.into_owned(),
+            None => compact(name, value)?,
+        }),
+    };
+    reject_nul(name, &text)?;
+    Ok(if policy.escape_dollar { Zeroizing::new(text.replace('$', "$$")) } else { text })
+}
+
+/// The value as JSON of its own type. A secret of an object type decrypts to JSON, any other to a string.
+fn to_input(
+    name: &str,
+    value: &RawValue,
+    plain: Option<Zeroizing<String>>,
+    policy: &Policy,
+) -> Result<Zeroizing<String>, ValidationError> {
+    let text = match plain {
+        Some(plain) if plain.starts_with(['{', '[']) && serde_json::from_str::<&RawValue>(&plain).is_ok() => plain,
+        Some(plain) => Zeroizing::new(json::quote(&plain)),
+        None => Zeroizing::new(compact(name, value)?),
+    };
+    // Without the escaped backslashes, what still looks like an escape is one.
+    reject_nul(name, &Zeroizing::new(text.replace("\\\\", "").replace("\\u0000", "\0")))?;
+    Ok(Zeroizing::new(payload::written(text.as_str().into(), policy.escape_dollar).into_owned()))
+}
+
+fn compact(name: &str, value: &RawValue) -> Result<String, ValidationError> {
+    json::compact(value, NonAscii::Kept).map_err(|error| {
+        ValidationError::new(
+            format!("the user input `{}` cannot be read: {error}", json::excerpt(name)),
+            "send valid text, and each member of an object once",
+        )
+    })
+}
+
+/// Neither GitLab's database nor a job's environment can hold one.
+fn reject_nul(name: &str, text: &str) -> Result<(), ValidationError> {
+    if !text.contains('\0') {
+        return Ok(());
+    }
+    Err(ValidationError::new(
+        format!("the user input `{}` holds a NUL character, which no variable can", json::excerpt(name)),
+        "take it out",
+    ))
+}
