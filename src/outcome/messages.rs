@@ -68,7 +68,7 @@ pub fn label(status: PipelineStatus) -> &'static str {
 /// The log line at the pipeline's end, with each failed job on a line of its own.
 pub fn finished(event: &PipelineEvent) -> String {
     let mut text = format!("{}: {}", label(event.status), event.pipeline.url);
-    for job in progress.failed_jobs.iter().take(MAX_JOBS) {
+    for job in event.failed_jobs.iter().take(MAX_JOBS) {
         text.push_str(&format!("\n{}", failed_job(job)));
     }
     if event.failed_jobs.len() > MAX_JOBS {
