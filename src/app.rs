@@ -6,7 +6,6 @@ mod context;
 mod dead_letter;
 mod enqueue;
 mod find_pipeline;
-mod glint_calls;
 mod log_outcome;
 mod pipeline_event;
 mod queued_report;
@@ -23,12 +22,13 @@ use std::time::{Duration, SystemTime};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use crate::aws::secrets::Secrets;
+use crate::aws::secrets::{Cached, Secrets};
 use crate::aws::sqs::Queue;
 use crate::config::{Config, UserInputsAs};
 use crate::deadlines::WARM_UP_TIMEOUT;
 use crate::gitlab::GitLab;
 use crate::glint::Glint;
+use crate::glint::credentials::{Credentials, LoadCredentials, Loaded, Wanted};
 use crate::http::{BaseUrl, Http};
 use crate::source::{self, Event, SourceSettings};
 use crate::telemetry::Metric;
@@ -45,7 +45,7 @@ pub struct App {
     policy: Policy,
     settings: SourceSettings,
     http: Http,
-    secrets: Secrets,
+    secrets: Arc<Secrets>,
     glint: Glint,
     gitlab: GitLab,
     queue: Option<Queue>,
@@ -85,11 +85,12 @@ impl App {
             allow_variables: config.allow_variables.clone(),
         };
         let max_message_bytes = trigger::MAX_PAYLOAD_BYTES - if config.runs_queue_url.is_some() { ENVELOPE } else { 0 };
+        let secrets = Arc::new(Secrets::new(&aws::secrets_manager_client(&config.aws, &http), &config));
         Ok(Arc::new(Self {
             policy,
             settings: SourceSettings { dead_letter_queue_arn: config.dead_letter_queue_arn.clone(), max_message_bytes },
-            secrets: Secrets::new(&aws::secrets_manager_client(&config.aws, &http), &config),
-            glint: Glint::new(http.clone(), BaseUrl::parse(&config.glint_url)?),
+            glint: Glint::new(http.clone(), BaseUrl::parse(&config.glint_url)?, load_credentials(&secrets)),
+            secrets,
             gitlab: GitLab::new(http.clone(), BaseUrl::parse(&config.gitlab_url)?),
             queue: config.runs_queue_url.as_deref().map(|url| Queue::new(aws::sqs_client(&config.aws, &http), url)),
             http,
@@ -105,7 +106,10 @@ impl App {
         // The first invocation may come long after: it must not trust the connections that are made here.
         self.http.discard_idle_connections(now);
         let context = Context::new(self, now, Instant::now() + WARM_UP_TIMEOUT);
-        let (login, tokens) = tokio::join!(context.log_in(), self.secrets.projects(context.freshness()));
+        let (login, tokens) = tokio::join!(
+            context.glint(self.glint.log_in(context.freshness())),
+            self.secrets.projects(context.freshness())
+        );
         drop((login, tokens));
     }
 
@@ -136,6 +140,22 @@ impl App {
         context.metrics.print(&self.config.function_name, now);
         answer
     }
+}
+
+/// Lets the Glint client read its credentials, without knowing from where.
+fn load_credentials(secrets: &Arc<Secrets>) -> LoadCredentials {
+    let secrets = Arc::clone(secrets);
+    Box::new(move |wanted, freshness| {
+        let secrets = Arc::clone(&secrets);
+        Box::pin(async move {
+            let cached = match wanted {
+                Wanted::Current => secrets.glint(freshness).await.map(Some),
+                Wanted::NewerThan(version) => secrets.glint_after(&version, freshness).await,
+            };
+            let loaded = |cached: Cached<Credentials>| Loaded { credentials: cached.value, version: cached.version };
+            cached.map(|cached| cached.map(loaded)).map_err(|error| error.to_string())
+        })
+    })
 }
 
 /// Why an invocation fails: Lambda shows the kind and the words.

@@ -1,12 +1,13 @@
 //! Asks Glint how runs stand, and tells it what became of them.
 
 pub mod credentials;
-mod login;
+
 pub mod message;
 mod response;
 pub mod run;
+mod session;
 
-pub use login::Bearer;
+use session::Bearer;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -16,15 +17,15 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, Request};
 use serde::Serialize;
 use serde_json::json;
-use tokio::time::Instant;
 use zeroize::Zeroizing;
 
-use crate::deadlines::GLINT_TIMEOUT;
-use crate::glint::run::{Entity, RunId, RunPatch, RunState};
+use crate::deadlines::{Freshness, GLINT_TIMEOUT};
 use crate::http::percent_encode;
 use crate::http::{BaseUrl, Http, Response, SendError};
 use crate::json;
 use crate::retry::{Retry, retry};
+use credentials::LoadCredentials;
+use run::{Entity, RunId, RunPatch, RunState, RunStatus};
 
 /// A run carries its inputs and the backend's response, neither of which Glint takes at more than 1 MiB. Ten may be read at once.
 const MAX_RESPONSE_BYTES: usize = 2 * 1024 * 1024;
@@ -38,7 +39,7 @@ const MAX_RUNS: usize = 1000;
 pub struct Glint {
     http: Http,
     base: BaseUrl,
-    login: login::Login,
+    session: session::Session,
 }
 
 /// Why Glint was not told, or did not tell: each variant is another thing to do.
@@ -53,6 +54,9 @@ pub enum GlintError {
     /// The client id or secret is not accepted.
     #[error("Glint refuses the client's credentials")]
     CredentialsRefused,
+    /// There are no credentials to log in with: the words name the secret.
+    #[error("{0}")]
+    NoCredentials(String),
     /// Glint read the request and will say the same again: its error code, and its words.
     #[error("Glint refused: {words}")]
     Refused { code: String, words: String },
@@ -84,16 +88,24 @@ impl PatchResponse {
     }
 }
 
+/// What a PATCH came to.
+pub enum PatchResult {
+    Applied(PatchResponse),
+    /// The run had ended, or is gone: nothing was written, and nothing needs to be.
+    AlreadyEnded,
+}
+
 impl Glint {
     /// `base` is Glint's base URL with `/v1`.
-    pub fn new(http: Http, base: BaseUrl) -> Self {
-        Self { http, base, login: login::Login::default() }
+    pub fn new(http: Http, base: BaseUrl, load_credentials: LoadCredentials) -> Self {
+        Self { http, base, session: session::Session::new(load_credentials) }
     }
 
-    /// How the run stands.
-    pub async fn run(&self, id: &RunId, bearer: &Bearer, by: Instant) -> Result<RunState, GlintError> {
-        retry(by, || async {
-            let answer = self.call(Method::GET, &path_of(id), None, bearer).await?;
+    /// The run's state.
+    pub async fn run(&self, id: &RunId, freshness: Freshness) -> Result<RunState, GlintError> {
+        let path = &path_of(id);
+        self.repeated(freshness, |bearer| async move {
+            let answer = self.call(Method::GET, path, None, &bearer).await?;
             response::run(&answer.body).ok_or_else(unreadable)
         })
         .await
@@ -103,66 +115,102 @@ impl Glint {
     pub async fn runs_by_external_id(
         &self,
         external_id: &str,
-        bearer: &Bearer,
-        by: Instant,
+        freshness: Freshness,
     ) -> Result<Vec<RunState>, GlintError> {
-        self.list(&format!("actions/runs?external_run_id={external_id}&version=v2"), bearer, by).await
+        self.list(&format!("actions/runs?external_run_id={external_id}&version=v2"), freshness).await
     }
 
     /// The runs in progress, as many as Glint lists at once.
-    pub async fn active_runs(&self, bearer: &Bearer, by: Instant) -> Result<Vec<RunState>, GlintError> {
-        self.list(&format!("actions/runs?active=true&limit={MAX_RUNS}&version=v2"), bearer, by).await
+    pub async fn active_runs(&self, freshness: Freshness) -> Result<Vec<RunState>, GlintError> {
+        self.list(&format!("actions/runs?active=true&limit={MAX_RUNS}&version=v2"), freshness).await
     }
 
-    /// Changes the run. Writes the same values however often it is sent, so it is retried.
-    pub async fn update(
+    /// Patches the run. What Glint refuses of a run that has ended is no failure; a status that it refuses of a synchronized run is left out.
+    pub async fn patch(&self, id: &RunId, patch: &RunPatch, freshness: Freshness) -> Result<PatchResult, GlintError> {
+        let mut result = self.send_patch(id, patch, freshness).await;
+        if matches!(&result, Err(GlintError::Refused { code, .. }) if code == "run_synchronized_error") {
+            result = self.send_patch(id, &RunPatch { status: None, ..patch.clone() }, freshness).await;
+        }
+        let refused = match result {
+            Ok(response) => return Ok(PatchResult::Applied(response)),
+            Err(GlintError::UnknownRun) => return Ok(PatchResult::AlreadyEnded),
+            Err(error @ GlintError::Refused { .. }) => error,
+            Err(error) => return Err(error),
+        };
+        // Glint does not say which refusal means an ended run: its state does.
+        match self.run(id, freshness).await {
+            Ok(state) if state.status == RunStatus::Ended => Ok(PatchResult::AlreadyEnded),
+            _ => Err(refused),
+        }
+    }
+
+    /// Writes the same values however often it is sent, so it is retried.
+    async fn send_patch(
         &self,
         id: &RunId,
-        update: &RunPatch,
-        bearer: &Bearer,
-        by: Instant,
+        patch: &RunPatch,
+        freshness: Freshness,
     ) -> Result<PatchResponse, GlintError> {
-        let summary = update.summary.as_ref().map(|text| bearer.redactor().redact(text));
-        let body = written(&RunPatch { summary, ..update.clone() });
-        let path = path_of(id);
-        let answer = retry(by, || self.call(Method::PATCH, &path, Some(body.clone()), bearer)).await?;
-        Ok(PatchResponse(answer.body))
+        let path = &path_of(id);
+        let answer = self.repeated(freshness, |bearer| async move {
+            let summary = patch.summary.as_ref().map(|text| bearer.redactor().redact(text));
+            let body = written(&RunPatch { summary, ..patch.clone() });
+            self.call(Method::PATCH, path, Some(body), &bearer).await
+        });
+        Ok(PatchResponse(answer.await?.body))
     }
 
     /// Adds a line to the run's log. Sent once: a repetition would show.
-    pub async fn log(&self, id: &RunId, message: &str, bearer: &Bearer, by: Instant) -> Result<(), GlintError> {
-        let body = written(&json!({ "message": bearer.redactor().redact(message) }));
-        let path = format!("actions/runs/{id}/logs");
-        tokio::time::timeout_at(by, self.call(Method::POST, &path, Some(body), bearer))
-            .await
-            .unwrap_or_else(|_| Err(GlintError::out_of_time()))?;
+    pub async fn log(&self, id: &RunId, message: &str, freshness: Freshness) -> Result<(), GlintError> {
+        let path = &format!("actions/runs/{id}/logs");
+        let sent = self.authenticated(freshness, |bearer| async move {
+            let body = written(&json!({ "message": bearer.redactor().redact(message) }));
+            self.call(Method::POST, path, Some(body), &bearer).await
+        });
+        tokio::time::timeout_at(freshness.deadline, sent).await.unwrap_or_else(|_| Err(GlintError::out_of_time()))?;
         Ok(())
     }
 
     /// Writes the entity, merging with what is there, on behalf of the run, which must be in progress.
-    pub async fn upsert(&self, entity: &Entity, run: &RunId, bearer: &Bearer, by: Instant) -> Result<(), GlintError> {
+    pub async fn upsert(&self, entity: &Entity, run: &RunId, freshness: Freshness) -> Result<(), GlintError> {
         let properties: BTreeMap<&str, &String> =
             entity.properties.iter().map(|(name, value)| (*name, value)).collect();
-        let body = written(&json!({ "identifier": entity.identifier, "properties": properties }));
+        let body = &written(&json!({ "identifier": entity.identifier, "properties": properties }));
         let path =
-            format!("blueprints/{}/entities?upsert=true&merge=true&run_id={run}", percent_encode(&entity.blueprint));
-        retry(by, || self.call(Method::POST, &path, Some(body.clone()), bearer)).await?;
+            &format!("blueprints/{}/entities?upsert=true&merge=true&run_id={run}", percent_encode(&entity.blueprint));
+        self.repeated(
+            freshness,
+            |bearer| async move { self.call(Method::POST, path, Some(body.clone()), &bearer).await },
+        )
+        .await?;
         Ok(())
     }
 
     /// Glint's clock, as it stamps its answers; `None` where it does not.
-    pub async fn clock(&self, bearer: &Bearer, by: Instant) -> Result<Option<SystemTime>, GlintError> {
+    pub async fn clock(&self, freshness: Freshness) -> Result<Option<SystemTime>, GlintError> {
         let path = "actions/runs?active=true&limit=1&version=v2";
-        let answer = retry(by, || self.call(Method::GET, path, None, bearer)).await?;
-        Ok(answer.date().map(Into::into))
+        let answer =
+            self.repeated(freshness, |bearer| async move { self.call(Method::GET, path, None, &bearer).await });
+        Ok(answer.await?.date().map(Into::into))
     }
 
-    async fn list(&self, path: &str, bearer: &Bearer, by: Instant) -> Result<Vec<RunState>, GlintError> {
-        retry(by, || async {
-            let answer = self.call_for(MAX_LIST_BYTES, Method::GET, path, None, bearer).await?;
+    async fn list(&self, path: &str, freshness: Freshness) -> Result<Vec<RunState>, GlintError> {
+        self.repeated(freshness, |bearer| async move {
+            let answer = self.call_for(MAX_LIST_BYTES, Method::GET, path, None, &bearer).await?;
             response::runs(&answer.body).ok_or_else(unreadable)
         })
         .await
+    }
+
+    /// An authenticated call that may be repeated.
+    async fn repeated<T, F: Future<Output = Result<T, GlintError>>>(
+        &self,
+        freshness: Freshness,
+        call: impl Fn(Bearer) -> F,
+    ) -> Result<T, GlintError> {
+        let call = &call;
+        self.authenticated(freshness, |bearer| async move { retry(freshness.deadline, || call(bearer.clone())).await })
+            .await
     }
 
     async fn call(

@@ -15,6 +15,9 @@ mod cold;
 mod cores;
 mod cost;
 mod economy;
+#[path = "../../src/deadlines.rs"]
+#[allow(dead_code, reason = "the loop uses two of them")]
+mod deadlines;
 #[path = "../../src/http.rs"]
 #[allow(dead_code, unused_imports, reason = "the bare loop needs only to send")]
 mod http;

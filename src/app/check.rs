@@ -72,7 +72,7 @@ impl Context {
             )];
         }
         let readable = good(format!("secret `{secret}`"), "readable");
-        match self.log_in().await {
+        match self.glint(self.app.glint.log_in(self.freshness())).await {
             Ok(()) => {
                 let login = good("Glint login", format!("`{}` accepts the client", self.app.config.glint_url));
                 vec![readable, login, self.check_clock().await]
@@ -87,7 +87,7 @@ impl Context {
     /// Needs a login: only Glint's answers to one of its clients are sure to be Glint's.
     async fn check_clock(&self) -> Line {
         const HINT: &str = "signatures hold for 300 seconds: let AWS set the clock, and ask Glint about theirs";
-        let theirs = match self.glint_clock().await {
+        let theirs = match self.glint(self.app.glint.clock(self.freshness())).await {
             Ok(Some(theirs)) => theirs,
             Ok(None) => return good("clock", "Glint's answers carry no time to compare with"),
             Err(error) => {

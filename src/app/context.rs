@@ -7,7 +7,10 @@ use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
 use super::App;
+use crate::aws::secrets::{Cached, SecretError};
 use crate::deadlines::{CALL_MARGIN, Freshness, RESPONSE_MARGIN};
+use crate::glint::GlintError;
+use crate::glint::credentials::Credentials;
 use crate::telemetry::{Metric, Metrics};
 
 /// One invocation's means. Cloning is cheap: each delivery's task has its own.
@@ -59,5 +62,27 @@ impl Context {
         let result = call.await;
         self.metrics.time(metric, start.elapsed());
         result
+    }
+
+    /// Awaits a call to Glint, and counts its duration and its faults.
+    pub async fn glint<T>(&self, call: impl Future<Output = Result<T, GlintError>>) -> Result<T, GlintError> {
+        let result = self.timed(Metric::GlintLatency, call).await;
+        match &result {
+            Err(GlintError::Unavailable { .. } | GlintError::LoginExpired | GlintError::CredentialsRefused) => {
+                self.metrics.count(Metric::GlintFaults);
+            }
+            Err(GlintError::NoCredentials(_)) => self.metrics.count(Metric::SecretsManagerFaults),
+            _ => {}
+        }
+        result
+    }
+
+    /// Glint's client id and secret.
+    pub async fn credentials(&self) -> Result<Cached<Credentials>, SecretError> {
+        let cached = self.app.secrets.glint(self.freshness()).await;
+        if cached.is_err() {
+            self.metrics.count(Metric::SecretsManagerFaults);
+        }
+        cached
     }
 }

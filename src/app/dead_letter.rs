@@ -15,7 +15,7 @@ impl Context {
         if let Err(outcome) = ensure_ours(run, metadata) {
             return handled(outcome);
         }
-        let state = match self.run(&run.id).await {
+        let state = match self.glint(self.app.glint.run(&run.id, self.freshness())).await {
             Ok(state) => state,
             Err(error) => return handled(from_glint_error(error)),
         };

@@ -1,10 +1,10 @@
 //! The loop closes: a pipeline's event becomes its run's.
 
 use super::context::Context;
-use super::glint_calls::PatchResult;
 use super::start_run::from_glint_error;
 use crate::gitlab::types::{Pipeline, PipelineEvent, PipelineStatus, RunToken};
 use crate::glint::GlintError;
+use crate::glint::PatchResult;
 use crate::glint::run::{RunId, RunPatch, RunState, RunStatus};
 use crate::outcome::deployment;
 use crate::outcome::{Handled, Outcome, RetryLater};
@@ -25,14 +25,17 @@ impl Context {
 
     /// The run in progress that carries the pipeline's id, or else that the pipeline itself proves to be of.
     async fn find_run(&self, event: &PipelineEvent) -> Result<Option<RunState>, Outcome> {
-        let found = self.runs_of(&event.pipeline).await.map_err(from_glint_error)?;
+        let found = self
+            .glint(self.app.glint.runs_by_external_id(&event.pipeline.external_id(), self.freshness()))
+            .await
+            .map_err(from_glint_error)?;
         let linked: Vec<RunState> = found.into_iter().filter(|run| is_of(run, &event.pipeline)).collect();
         if !linked.is_empty() {
             return Ok(linked.into_iter().find(|run| run.status == RunStatus::InProgress));
         }
         let Some(run_token) = &event.run_token else { return Ok(None) };
         let Some(id) = self.verify_run_token(run_token, event).await? else { return Ok(None) };
-        match self.run(&id).await {
+        match self.glint(self.app.glint.run(&id, self.freshness())).await {
             Ok(state) => {
                 Ok(Some(state).filter(|run| run.status == RunStatus::InProgress && may_be_of(run, &event.pipeline)))
             }
@@ -71,7 +74,7 @@ impl Context {
             return Ok(Outcome::Duplicate);
         }
         if let Some(log) = report.log.take() {
-            drop(self.log(&run.id, &log).await);
+            drop(self.glint(self.app.glint.log(&run.id, &log, self.freshness())).await);
         }
         if event.status == PipelineStatus::Success {
             self.upsert_deployment(run, event, is_last).await?;
@@ -79,7 +82,7 @@ impl Context {
         if run.synchronized {
             report.update.status = None;
         }
-        match self.update(&run.id, &report.update).await? {
+        match self.glint(self.app.glint.patch(&run.id, &report.update, self.freshness())).await? {
             PatchResult::Applied(_) => Ok(outcome),
             PatchResult::AlreadyEnded => Ok(Outcome::Duplicate),
         }
@@ -89,7 +92,7 @@ impl Context {
     async fn upsert_deployment(&self, run: &RunState, event: &PipelineEvent, is_last: bool) -> Result<(), GlintError> {
         let Some(deployment) = &self.app.config.deployment else { return Ok(()) };
         let trouble = match deployment::entity(deployment, run, event) {
-            Ok(entity) => match self.upsert(&entity, &run.id).await {
+            Ok(entity) => match self.glint(self.app.glint.upsert(&entity, &run.id, self.freshness())).await {
                 Ok(()) => return Ok(()),
                 Err(error @ GlintError::Unavailable { .. }) if !is_last => return Err(error),
                 Err(GlintError::UnknownRun) => "Glint knows no such blueprint".to_owned(),
@@ -103,7 +106,14 @@ impl Context {
             deployment.blueprint,
             run.id
         );
-        drop(self.log(&run.id, &format!("No {} entity was written: {trouble}", deployment.blueprint)).await);
+        drop(
+            self.glint(self.app.glint.log(
+                &run.id,
+                &format!("No {} entity was written: {trouble}", deployment.blueprint),
+                self.freshness(),
+            ))
+            .await,
+        );
         Ok(())
     }
 }

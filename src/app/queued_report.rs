@@ -43,8 +43,10 @@ impl Context {
         let by = self.report_deadline();
         let line = report.log.clone().unwrap_or_default();
         // What Glint shows of the run need not be held while the log line is on its way.
-        let link = timeout_at(by, async { self.update(&run.id, &report.update).await.map(drop) });
-        let log = timeout_at(by, self.log(&run.id, &line));
+        let link = timeout_at(by, async {
+            self.glint(self.app.glint.patch(&run.id, &report.update, self.freshness())).await.map(drop)
+        });
+        let log = timeout_at(by, self.glint(self.app.glint.log(&run.id, &line, self.freshness())));
         let (linked, logged) = tokio::join!(link, log);
         if let Ok(Ok(_)) = linked {
             return started;
@@ -72,7 +74,7 @@ impl Context {
     /// Tells Glint what it could not be told before. A run that has ended meanwhile is left as it is.
     pub async fn report(&self, queued: QueuedReport) -> Handled {
         let told = async {
-            let state = self.run(&queued.run_id).await?;
+            let state = self.glint(self.app.glint.run(&queued.run_id, self.freshness())).await?;
             if state.status == RunStatus::Ended {
                 return Ok(Outcome::Duplicate);
             }

@@ -4,9 +4,9 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
 use super::context::Context;
-use super::glint_calls::PatchResult;
 use crate::deadlines::MIN_REDELIVERY_DELAY;
 use crate::glint::GlintError;
+use crate::glint::PatchResult;
 use crate::glint::run::{RunId, RunReport, RunRequest, RunState, RunStatus};
 use crate::outcome::messages;
 use crate::outcome::{Handled, Outcome, RetryLater};
@@ -70,7 +70,7 @@ impl Context {
                     return handled(outcome);
                 }
                 // While the answer was awaited, a hook may have linked or ended the run: then nothing is in unconfirmed.
-                match self.run(&run.id).await {
+                match self.glint(self.app.glint.run(&run.id, self.freshness())).await {
                     Ok(now) if now.status == RunStatus::Ended || now.is_linked() => handled(Outcome::Duplicate),
                     Err(_) if !matches!(metadata.source, Source::Http) => handled(outcome),
                     _ if ends => self.given_up(run, metadata, outcome, last_known).await,
@@ -115,9 +115,9 @@ impl Context {
         }
         if let Some(log) = log {
             // A log line is best effort: the summary says the same.
-            drop(self.log(id, &log).await);
+            drop(self.glint(self.app.glint.log(id, &log, self.freshness())).await);
         }
-        self.update(id, &update).await
+        self.glint(self.app.glint.patch(id, &update, self.freshness())).await
     }
 
     async fn try_report(&self, id: &RunId, report: Option<RunReport>) {

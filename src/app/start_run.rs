@@ -4,11 +4,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::context::Context;
-use super::glint_calls::PatchResult;
 use super::report_outcome::LastKnown;
 use super::verify_delivery::Task;
 use crate::deadlines::{MIN_TIME_TO_START, MIN_TIME_TO_TRIGGER};
 use crate::glint::GlintError;
+use crate::glint::PatchResult;
 use crate::glint::run::{Backend, RunPatch, RunRequest, RunState, RunStatus};
 use crate::outcome::messages;
 use crate::outcome::{Handled, Outcome, RetryLater, Unconfirmed};
@@ -49,7 +49,7 @@ impl Context {
         last_known: &mut LastKnown,
     ) -> Result<Outcome, Outcome> {
         ensure_ours(run, metadata)?;
-        let state = self.run(&run.id).await.map_err(from_glint_error)?;
+        let state = self.glint(self.app.glint.run(&run.id, self.freshness())).await.map_err(from_glint_error)?;
         last_known.see(run, &state);
         let label = state.label.as_deref().unwrap_or_default();
         let foreign_label = !messages::is_open(label) && !messages::is_claim(label);
@@ -94,7 +94,8 @@ impl Context {
     async fn claim(&self, run: &RunRequest, last_known: &mut LastKnown) -> Result<(), Outcome> {
         // A claim whose answer is lost may stand all the same: whoever gives up from here on has to take it back.
         last_known.label = Some(messages::TRIGGERING.to_owned());
-        match self.update(&run.id, &RunPatch::label(messages::TRIGGERING)).await {
+        match self.glint(self.app.glint.patch(&run.id, &RunPatch::label(messages::TRIGGERING), self.freshness())).await
+        {
             Ok(PatchResult::AlreadyEnded) => Err(Outcome::Duplicate),
             Ok(PatchResult::Applied(sanitize_line)) => {
                 if sanitize_line.has_label(messages::TRIGGERING) == Some(false) {
@@ -158,8 +159,9 @@ pub fn from_glint_error(error: GlintError) -> Outcome {
     match error {
         GlintError::UnknownRun => Outcome::Ignored("Glint knows no such run"),
         GlintError::Unavailable { after, .. } => Outcome::Deferred(RetryLater { why: error.to_string(), wait: after }),
-        GlintError::LoginExpired | GlintError::CredentialsRefused | GlintError::Refused { .. } => {
-            Outcome::Deferred(RetryLater::new(error))
-        }
+        GlintError::LoginExpired
+        | GlintError::CredentialsRefused
+        | GlintError::NoCredentials(_)
+        | GlintError::Refused { .. } => Outcome::Deferred(RetryLater::new(error)),
     }
 }

@@ -44,7 +44,7 @@ impl Context {
             Ok(None) => return nothing("a sweep needs `GITLAB_READ_SECRET_ID`, which is not set"),
             Err(error) => return nothing(&error.to_string()),
         };
-        let runs = match self.active_runs().await {
+        let runs = match self.glint(self.app.glint.active_runs(self.freshness())).await {
             Ok(runs) => runs,
             Err(error) => return nothing(&error.to_string()),
         };

@@ -1,4 +1,4 @@
-//! One login for all, until shortly before it expires.
+//! Authenticated Glint calls: one login for all, renewed before it expires, and once more if Glint refuses it.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -8,12 +8,12 @@ use reqwest::Method;
 use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
-use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use super::{Glint, GlintError, no_answer, refusal_of_login};
+use crate::deadlines::Freshness;
 use crate::deadlines::GLINT_TIMEOUT;
-use crate::glint::credentials::Credentials;
+use crate::glint::credentials::{Credentials, LoadCredentials, Wanted};
 use crate::retry::retry;
 use crate::telemetry::redaction::Redactor;
 
@@ -54,53 +54,94 @@ impl Bearer {
     }
 }
 
-#[derive(Default)]
-pub(super) struct Login {
+/// The session that all calls share, and where its credentials come from.
+pub(super) struct Session {
+    load_credentials: LoadCredentials,
     current: tokio::sync::Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    session: Option<Session>,
+    login: Option<Login>,
     serial: u64,
 }
 
-struct Session {
+struct Login {
     bearer: Bearer,
     client_id: String,
     expires_at: SystemTime,
 }
 
-impl Glint {
-    /// The bearer token there is, or that of a new login with `credentials`. Who asks meanwhile waits for the same one.
-    ///
-    /// A rotated client secret ends no login: Glint says so itself, when it does.
-    pub async fn bearer(&self, credentials: &Credentials, now: SystemTime, by: Instant) -> Result<Bearer, GlintError> {
-        let mut state = self.login.current.lock().await;
-        if let Some(session) = state
-            .session
-            .as_ref()
-            .filter(|session| session.client_id == credentials.client_id && now < session.expires_at)
-        {
-            return Ok(session.bearer.clone());
-        }
-        let (token, lifetime) = retry(by, || self.log_in(credentials)).await?;
-        state.serial += 1;
-        let bearer = Bearer::new(&token, &credentials.client_secret, state.serial)?;
-        let expires_at = now + (lifetime - lifetime / MARGIN);
-        state.session = Some(Session { bearer: bearer.clone(), client_id: credentials.client_id.clone(), expires_at });
-        Ok(bearer)
+impl Session {
+    pub(super) fn new(load_credentials: LoadCredentials) -> Self {
+        Self { load_credentials, current: tokio::sync::Mutex::default() }
     }
 
     /// Forgets `bearer`, which Glint refused, unless a newer one has taken its place.
-    pub async fn forget(&self, bearer: &Bearer) {
-        let mut state = self.login.current.lock().await;
-        if state.session.as_ref().is_some_and(|session| session.bearer.0.serial == bearer.0.serial) {
-            state.session = None;
+    async fn forget(&self, bearer: &Bearer) {
+        let mut state = self.current.lock().await;
+        if state.login.as_ref().is_some_and(|login| login.bearer.0.serial == bearer.0.serial) {
+            state.login = None;
+        }
+    }
+}
+
+impl Glint {
+    /// Logs in, unless that is done.
+    pub async fn log_in(&self, freshness: Freshness) -> Result<(), GlintError> {
+        self.bearer(freshness).await.map(drop)
+    }
+
+    /// Calls Glint with a bearer token. Re-authenticates once if the token expired.
+    pub(super) async fn authenticated<T, F: Future<Output = Result<T, GlintError>>>(
+        &self,
+        freshness: Freshness,
+        call: impl Fn(Bearer) -> F,
+    ) -> Result<T, GlintError> {
+        let bearer = self.bearer(freshness).await?;
+        match call(bearer.clone()).await {
+            Err(GlintError::LoginExpired) => {
+                self.session.forget(&bearer).await;
+                call(self.bearer(freshness).await?).await
+            }
+            other => other,
         }
     }
 
-    async fn log_in(&self, credentials: &Credentials) -> Result<(SecretString, Duration), GlintError> {
+    /// A bearer token. If Glint refuses the credentials, reads them once more, and logs in again only if they changed.
+    async fn bearer(&self, freshness: Freshness) -> Result<Bearer, GlintError> {
+        let load = |wanted| async {
+            (self.session.load_credentials)(wanted, freshness).await.map_err(GlintError::NoCredentials)
+        };
+        let Some(loaded) = load(Wanted::Current).await? else { return Err(GlintError::CredentialsRefused) };
+        match self.bearer_for(&loaded.credentials, freshness).await {
+            Err(GlintError::CredentialsRefused) => {}
+            other => return other,
+        }
+        match load(Wanted::NewerThan(loaded.version)).await? {
+            Some(newer) => self.bearer_for(&newer.credentials, freshness).await,
+            None => Err(GlintError::CredentialsRefused),
+        }
+    }
+
+    /// The bearer token there is, or that of a new login. Concurrent callers share one login.
+    ///
+    /// A rotated client secret ends no login: Glint says so itself, when it does.
+    async fn bearer_for(&self, credentials: &Credentials, freshness: Freshness) -> Result<Bearer, GlintError> {
+        let mut state = self.session.current.lock().await;
+        let is_current = |login: &&Login| login.client_id == credentials.client_id && freshness.now < login.expires_at;
+        if let Some(login) = state.login.as_ref().filter(is_current) {
+            return Ok(login.bearer.clone());
+        }
+        let (token, lifetime) = retry(freshness.deadline, || self.request_token(credentials)).await?;
+        state.serial += 1;
+        let bearer = Bearer::new(&token, &credentials.client_secret, state.serial)?;
+        let expires_at = freshness.now + (lifetime - lifetime / MARGIN);
+        state.login = Some(Login { bearer: bearer.clone(), client_id: credentials.client_id.clone(), expires_at });
+        Ok(bearer)
+    }
+
+    async fn request_token(&self, credentials: &Credentials) -> Result<(SecretString, Duration), GlintError> {
         #[derive(Serialize)]
         #[serde(rename_all = "camelCase")]
         struct Asked<'a> {
