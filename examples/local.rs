@@ -5,8 +5,6 @@
 //! GitLab, Glint and Secrets Manager are the sandbox of `tests/sandbox`, over real HTTP on loopback. The event is taken as it is, but for
 //! signatures of webhooks, which have to be young and are made afresh. Every project that it names has a token, and every run is there.
 
-#[path = "../tests/sandbox/mod.rs"]
-mod sandbox;
 #[path = "local/stage.rs"]
 mod stage;
 #[path = "local/story.rs"]

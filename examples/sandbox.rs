@@ -7,8 +7,6 @@
 
 #[path = "sandbox/control.rs"]
 mod control;
-#[path = "../tests/sandbox/mod.rs"]
-mod sandbox;
 #[path = "sandbox/seed.rs"]
 mod seed;
 
@@ -43,7 +41,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("{}", introduction(&sandbox, &seed, &control.url()));
     server::serve(control, move |request, _line| {
         let answer = control::answer(&sandbox, &request);
-        async { Some(sandbox::door::respond(answer)) }
+        async { Some(sandbox::service::respond(answer)) }
     })
     .await;
     Ok(())

@@ -1,10 +1,10 @@
 //! Ten runs in one event should take the time of one.
 
 use super::build::Programs;
-use super::sandbox::Authority;
 use super::stage::Stage;
 use super::table::{Table, median, ms, ratio};
 use super::{Effort, Outcome};
+use sandbox::Authority;
 
 const SIZES: [usize; 4] = [1, 2, 5, 10];
 const OVER_ONE: f64 = 1.10;

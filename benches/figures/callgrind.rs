@@ -8,9 +8,9 @@ use super::Outcome;
 use super::build::Programs;
 use super::process::Process;
 use super::replay::Replay;
-use super::sandbox::Authority;
 use super::stage::Stage;
 use super::table::Table;
+use sandbox::Authority;
 
 /// The difference between a few runs and some more is theirs alone.
 const FEW: usize = 20;

@@ -7,10 +7,10 @@ use tokio::time::Instant;
 
 use super::build::Programs;
 use super::process::Process;
-use super::sandbox::{Authority, Call, Exchange};
 use super::stage::{Stage, held};
 use super::table::{Table, median, millis, ms, percentile, ratio};
 use super::{Effort, Outcome};
+use sandbox::{Authority, Call, Exchange};
 
 /// What the function may cost over a hello-world until it asks for its first event.
 const OVER_HELLO: f64 = 1.25;

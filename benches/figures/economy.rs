@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::build::Programs;
-use super::sandbox::{Authority, Upstream};
 use super::stage::Stage;
 use super::table::{Table, ms, ratio};
 use super::{Effort, Outcome};
+use sandbox::{Authority, Upstream};
 
 const UPSTREAMS: [Upstream; 3] = [Upstream::Glint, Upstream::GitLab, Upstream::SecretsManager];
 const PEAK: u64 = 16_000_000;

@@ -23,8 +23,6 @@ mod deadlines;
 mod http;
 mod process;
 mod replay;
-#[path = "../../tests/sandbox/mod.rs"]
-mod sandbox;
 mod stage;
 mod table;
 mod warm;

@@ -17,8 +17,8 @@ use tokio::process::{ChildStdin, ChildStdout, Command};
 use super::Outcome;
 use super::http::Http;
 use super::process::{self, Process};
-use super::sandbox::{Exchange, Upstream};
 use super::stage::Stage;
+use sandbox::{Exchange, Upstream};
 
 /// Names the file with the requests; where it is set, this program is the loop.
 pub const SCRIPT: &str = "FIGURES_SCRIPT";

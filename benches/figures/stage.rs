@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::Outcome;
 use super::build::Programs;
 use super::process::Process;
-use super::sandbox::{Authority, Call, Exchange, Fault, Reply, Sandbox};
+use sandbox::{Authority, Call, Exchange, Fault, Reply, Sandbox};
 
 const CLIENT_ID: &str = "sandbox-client-id";
 const CLIENT_SECRET: &str = "glint-sandbox-client-secret-0123456789";

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::build::Programs;
 use super::replay::{self, Replay};
-use super::sandbox::Authority;
 use super::stage::Stage;
 use super::table::{Table, median, ms, percentile, ratio};
 use super::{Effort, Outcome};
+use sandbox::Authority;
 
 const THROUGHPUT: f64 = 0.75;
 const CPU: f64 = 1.4;

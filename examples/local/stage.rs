@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use crate::sandbox::Sandbox;
+use sandbox::Sandbox;
 
 const CLIENT_ID: &str = "sandbox-client-id";
 /// The files in `events/` are signed with it, and their secret inputs encrypted.

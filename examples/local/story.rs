@@ -6,8 +6,8 @@ use glint_gitlab_trigger::app::Failure;
 use glint_gitlab_trigger::telemetry::redaction::Redactor;
 use serde_json::value::RawValue;
 
-use crate::sandbox::{Call, Exchange, Run, Sandbox};
 use crate::stage::CLIENT_SECRET;
+use sandbox::{Call, Exchange, Run, Sandbox};
 
 /// More of a body than this hides the story.
 const LONGEST: usize = 320;

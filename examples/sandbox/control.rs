@@ -13,11 +13,11 @@
 //! | `POST /glint/refuse` | `{"status"}` | Glint answers this to everything, until told null |
 //! | `POST /glint/expire` | | every token that Glint gave out is refused |
 
-use crate::sandbox::gitlab::Project;
-use crate::sandbox::http::{Answer, Request};
-use crate::sandbox::{Entity, Exchange, Job, Log, Message, Pipeline, Run, Sandbox, clock};
 use crate::seed;
 use chrono::{DateTime, Utc};
+use sandbox::gitlab::Project;
+use sandbox::http::{Answer, Request};
+use sandbox::{Entity, Exchange, Job, Log, Message, Pipeline, Run, Sandbox, clock};
 use serde_json::{Map, Value, json};
 
 pub fn answer(sandbox: &Sandbox, request: &Request) -> Answer {

@@ -1,6 +1,6 @@
 //! Projects, runs, secrets and faults as JSON, put into the sandbox.
 
-use crate::sandbox::{Call, Fault, Sandbox};
+use sandbox::{Call, Fault, Sandbox};
 use serde_json::Value;
 use std::time::Duration;
 

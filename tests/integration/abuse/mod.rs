@@ -1,0 +1,15 @@
+//! Hostile inputs: nothing reaches GitLab that should not, neighbours go on, and every refusal says what to change.
+
+mod court;
+mod secrets;
+
+mod hosts;
+mod leaks;
+mod projects;
+mod refs;
+mod signatures;
+mod sizes;
+mod values;
+mod variables;
+
+mod properties;

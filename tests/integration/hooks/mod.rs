@@ -1,0 +1,14 @@
+//! The loop closes: what GitLab says of a pipeline becomes what Glint shows of its run.
+
+mod deaths;
+mod entities;
+mod failures;
+mod house;
+mod large;
+mod matching;
+mod overlaps;
+mod proofs;
+mod races;
+mod silence;
+mod statuses;
+mod sweeps;

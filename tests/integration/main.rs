@@ -1,0 +1,12 @@
+//! The whole function against the sandbox: what an event comes to at GitLab, in Glint, and for whoever sent it.
+
+mod support;
+
+mod abuse;
+mod event_sources;
+mod hooks;
+mod main_line;
+mod metrics;
+mod protocol;
+mod repository;
+mod sandbox_behavior;

@@ -1,0 +1,166 @@
+//! One run's way through the queue to its end, as SQS brings it: received, settled, hidden, received again, set aside.
+
+mod faults;
+mod invariants;
+
+pub use faults::{Fate, Named, Step, answers, fate, light_answers};
+pub use invariants::{End, hold, hold_all, no_doubt_without_a_trigger, nothing_secret};
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::support::{CLIENT_SECRET, World, furnish, message, signing};
+use sandbox::queue::Outgoing;
+use sandbox::{Call, Sandbox};
+
+/// What a queue in these histories allows; more receives would only take longer.
+pub const RECEIVES: u32 = 5;
+pub const READ_TOKEN: &str = "glpat-sandbox-read-token-0123456789";
+
+/// With which optional settings a history runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Setup {
+    /// `GITLAB_READ_SECRET_ID`
+    pub reads: bool,
+    /// `RUNS_QUEUE_URL`
+    pub queues: bool,
+}
+
+impl Setup {
+    pub const ALL: [Self; 4] = [
+        Self { reads: false, queues: false },
+        Self { reads: false, queues: true },
+        Self { reads: true, queues: false },
+        Self { reads: true, queues: true },
+    ];
+
+    /// A world at a fixed moment, one second after the click.
+    pub async fn world(self) -> World {
+        let epoch = "2026-01-05T09:12:04.120Z".parse().unwrap();
+        let sandbox = Sandbox::start_at(epoch).await;
+        self.around(sandbox, RECEIVES)
+    }
+
+    /// A world around a sandbox whose queue allows so many receives.
+    pub fn around(self, sandbox: Sandbox, receives: u32) -> World {
+        furnish(&sandbox);
+        sandbox.queue.max_receives(receives);
+        let settings = self.settings(&sandbox, receives);
+        let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        World::of(sandbox, &settings)
+    }
+
+    /// What the function is configured with, and what has to be there for it.
+    pub fn settings(self, sandbox: &Sandbox, receives: u32) -> Vec<(&'static str, String)> {
+        let mut settings =
+            vec![("MAX_RECEIVES", receives.to_string()), ("DEAD_LETTER_QUEUE_ARN", sandbox.queue.dead_letter_arn())];
+        if self.reads {
+            sandbox.gitlab.read_token(READ_TOKEN);
+            sandbox.secrets.put("gitlab/read-token", READ_TOKEN);
+            settings.push(("GITLAB_READ_SECRET_ID", "gitlab/read-token".to_owned()));
+        }
+        if self.queues {
+            settings.push(("RUNS_QUEUE_URL", sandbox.queue.url()));
+        }
+        settings
+    }
+}
+
+/// A new run, and its message on the queue.
+pub fn enqueue(sandbox: &Sandbox, run: &str) {
+    sandbox.glint.run(run);
+    resend(sandbox, run, run);
+}
+
+/// A message of a run that is there already.
+pub fn resend(sandbox: &Sandbox, run: &str, deduplication: &str) {
+    sandbox.queue.send(Outgoing::new(message(run).to_string()).group(run).deduplication(deduplication));
+}
+
+/// The webhook that brings the run to a function URL, signed now.
+pub fn webhook(sandbox: &Sandbox, run: &str) -> Value {
+    let mut event: Value = serde_json::from_str(include_str!("../../../../events/webhook.json")).unwrap();
+    event["body"] = message(run).to_string().into();
+    event["isBase64Encoded"] = false.into();
+    signing::signed(event, CLIENT_SECRET, sandbox.now().timestamp())
+}
+
+/// The next event, once it can be received; none when the queue has nothing more to give.
+pub async fn next_event(sandbox: &Sandbox, most: usize) -> Option<Value> {
+    loop {
+        let event = sandbox.queue.receive(most);
+        if event["Records"].as_array().is_some_and(|records| !records.is_empty()) {
+            return Some(event);
+        }
+        let visible_at = sandbox.queue.messages().iter().map(|message| message.visible_at).min()?;
+        let wait = (visible_at - sandbox.now()).to_std().unwrap_or_default();
+        tokio::time::sleep(wait + Duration::from_millis(1)).await;
+    }
+}
+
+/// Receives until the queue is empty, and ends what was set aside. Every reply is checked; all of them are returned.
+pub async fn drain(world: &World) -> Vec<String> {
+    let mut replies = Vec::new();
+    while let Some(event) = next_event(&world.sandbox, 10).await {
+        replies.push(one_receive(world, &event).await);
+    }
+    world.sandbox.heal();
+    if !world.sandbox.queue.dead_letters().is_empty() {
+        let letters = world.sandbox.queue.receive_dead_letters();
+        replies.push(one_receive(world, &letters).await);
+    }
+    replies
+}
+
+/// One invocation: at most one trigger is carried out for each run in it, and the answer is in time.
+pub async fn one_receive(world: &World, event: &Value) -> String {
+    let before = world.sandbox.journal.of(Call::Trigger).len();
+    let start = tokio::time::Instant::now();
+    let reply = world.handle(event).await;
+    let took = start.elapsed();
+    assert!(took + Duration::from_millis(500) <= world.time, "the answer took {took:?}");
+    let triggers = world.sandbox.journal.of(Call::Trigger);
+    let applied = triggers[before..].iter().filter(|one| one.applied).count();
+    let records = event["Records"].as_array().unwrap().len();
+    assert!(applied <= records, "{applied} triggers for {records} deliveries");
+    let text = format!("{reply:?}");
+    world.sandbox.queue.acknowledge(event, reply.ok());
+    text
+}
+
+/// What a step meets, and how often from now on.
+#[derive(Clone, Debug)]
+pub struct Trouble {
+    pub step: Step,
+    pub fault: Named,
+    pub often: Often,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Often {
+    /// The nth such request.
+    Nth(usize),
+    /// So many from the first: three are what one receive tries.
+    First(usize),
+    Always,
+}
+
+/// One run through all of `troubles`, to its end.
+pub async fn history(setup: Setup, troubles: &[Trouble]) -> End {
+    let world = setup.world().await;
+    for Trouble { step, fault, often } in troubles {
+        let rule = step.rule(&world.sandbox);
+        let rule = match often {
+            Often::Nth(number) => rule.nth(*number),
+            Often::First(count) => rule.first(*count),
+            Often::Always => rule.every(),
+        };
+        rule.with(fault.fault.clone());
+    }
+    enqueue(&world.sandbox, "r_1");
+    let replies = drain(&world).await;
+    let end = hold(&world.sandbox, "r_1", &replies);
+    no_doubt_without_a_trigger(&world.sandbox, end);
+    end
+}

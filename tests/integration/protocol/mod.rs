@@ -1,0 +1,14 @@
+//! No run lost, no pipeline twice: whatever fails, whenever it fails.
+
+mod batches;
+mod burst;
+mod claims;
+mod deadlines;
+mod duplicates;
+mod history;
+mod kill_points;
+mod many_faults;
+mod rotation;
+mod runs_queue;
+mod single_faults;
+mod soak;

@@ -1,0 +1,6 @@
+//! Rules that the code keeps, and whether documents, settings and code say the same.
+
+mod code_rules;
+pub mod documents;
+mod minimum_rust;
+mod settings;

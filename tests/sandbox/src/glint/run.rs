@@ -1,0 +1,187 @@
+//! An action run, as tests set it up and look at it.
+
+use super::Glint;
+use crate::clock::stamp;
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Run {
+    pub id: String,
+    pub status: String,
+    pub status_label: Option<String>,
+    /// A text or an array of texts, as it was written.
+    pub link: Option<Value>,
+    pub external_run_id: Option<String>,
+    pub summary: Option<String>,
+    pub logs: Vec<Log>,
+    /// The user inputs.
+    pub properties: Value,
+    pub synchronized: bool,
+    pub created_at: DateTime<Utc>,
+    /// Moves with every PATCH that is accepted, and with nothing else.
+    pub updated_at: DateTime<Utc>,
+    pub ended_at: Option<DateTime<Utc>>,
+    /// Every PATCH body that was accepted.
+    pub writes: Vec<Value>,
+    /// How often somebody tried to write to it after its end.
+    pub refused_writes: usize,
+    pub(super) older_shape: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    pub message: String,
+    pub termination_status: Option<String>,
+    pub status_label: Option<String>,
+    pub at: DateTime<Utc>,
+}
+
+impl Run {
+    pub(super) fn new(id: &str, now: DateTime<Utc>) -> Self {
+        Self {
+            id: id.to_owned(),
+            status: "IN_PROGRESS".to_owned(),
+            status_label: None,
+            link: None,
+            external_run_id: None,
+            summary: None,
+            logs: Vec::new(),
+            properties: json!({}),
+            synchronized: false,
+            created_at: now,
+            updated_at: now,
+            ended_at: None,
+            writes: Vec::new(),
+            refused_writes: 0,
+            older_shape: false,
+        }
+    }
+
+    pub fn has_ended(&self) -> bool {
+        matches!(self.status.as_str(), "SUCCESS" | "FAILURE" | "DECLINED")
+    }
+
+    /// The links as texts, whether one or a list was written.
+    pub fn links(&self) -> Vec<String> {
+        let text = |link: &Value| link.as_str().map(str::to_owned);
+        match &self.link {
+            Some(Value::Array(links)) => links.iter().filter_map(text).collect(),
+            link => link.iter().filter_map(text).collect(),
+        }
+    }
+
+    pub(super) fn end(&mut self, status: &str, now: DateTime<Utc>) {
+        self.status = status.to_owned();
+        self.ended_at = Some(now);
+    }
+
+    /// The `run` member of an answer.
+    pub(super) fn shown(&self, version: Option<&str>) -> Value {
+        if version == Some("v2") && !self.older_shape { self.newer() } else { self.older() }
+    }
+
+    /// As Glint documents it: no label and no external id; a link where one is set.
+    fn older(&self) -> Value {
+        let mut run = json!({
+            "id": self.id, "status": self.status, "action": "deploy_service", "source": "UI",
+            "blueprint": { "identifier": "deployment", "title": "Deployment" },
+            "endedAt": self.ended_at.map(stamp), "properties": self.properties,
+            "relatedEntityExists": false, "relatedBlueprintExists": true,
+            "createdAt": stamp(self.created_at), "updatedAt": stamp(self.updated_at),
+            "createdBy": "auth0|sandbox", "updatedBy": "auth0|sandbox",
+        });
+        if let Some(link) = &self.link {
+            run["link"] = link.clone();
+        }
+        run
+    }
+
+    fn newer(&self) -> Value {
+        let mut run = json!({
+            "id": self.id, "status": self.status, "source": "UI", "requiredApproval": false,
+            "action": { "identifier": "deploy_service", "title": "Deploy service", "deleted": false },
+            "blueprint": { "identifier": "deployment", "title": "Deployment", "deleted": false },
+            "properties": self.properties, "endedAt": self.ended_at.map(stamp),
+            "payload": { "type": "GITLAB", "synchronized": self.synchronized },
+            "createdAt": stamp(self.created_at), "updatedAt": stamp(self.updated_at),
+            "createdBy": "auth0|sandbox", "updatedBy": "auth0|sandbox",
+        });
+        let optional = [
+            ("statusLabel", self.status_label.as_ref().map(|text| json!(text))),
+            ("link", self.link.clone()),
+            ("externalRunId", self.external_run_id.as_ref().map(|text| json!(text))),
+            ("summary", self.summary.as_ref().map(|text| json!(text))),
+        ];
+        for (key, value) in optional {
+            if let Some(value) = value {
+                run[key] = value;
+            }
+        }
+        run
+    }
+}
+
+/// Changes a run in place; none of this counts as a write.
+#[derive(Clone)]
+pub struct RunBuilder {
+    glint: Glint,
+    id: String,
+}
+
+impl RunBuilder {
+    pub(super) fn new(glint: Glint, id: &str) -> Self {
+        let id = id.to_owned();
+        Self { glint, id }
+    }
+
+    /// Glint ends it by itself from the reply to its delivery.
+    pub fn synchronized(self) -> Self {
+        self.change(|run| run.synchronized = true)
+    }
+
+    pub fn status(self, status: &str) -> Self {
+        let now = self.glint.clock.now();
+        self.change(|run| {
+            run.status = status.to_owned();
+            run.ended_at = run.has_ended().then_some(now);
+        })
+    }
+
+    pub fn label(self, label: &str) -> Self {
+        self.change(|run| run.status_label = Some(label.to_owned()))
+    }
+
+    pub fn link(self, link: &str) -> Self {
+        self.change(|run| run.link = Some(json!(link)))
+    }
+
+    pub fn external_id(self, id: &str) -> Self {
+        self.change(|run| run.external_run_id = Some(id.to_owned()))
+    }
+
+    pub fn properties(self, properties: Value) -> Self {
+        self.change(|run| run.properties = properties)
+    }
+
+    pub fn updated_at(self, time: DateTime<Utc>) -> Self {
+        self.change(|run| run.updated_at = time)
+    }
+
+    /// Shown in the shape of before `version=v2`, whatever is asked for.
+    pub fn older_shape(self) -> Self {
+        self.change(|run| run.older_shape = true)
+    }
+
+    /// Takes the run away: Glint no longer knows it.
+    pub fn forget(self) {
+        self.glint.lock().runs.retain(|run| run.id != self.id);
+    }
+
+    fn change(self, how: impl FnOnce(&mut Run)) -> Self {
+        if let Some(run) = self.glint.lock().run_mut(&self.id) {
+            how(run);
+        }
+        self
+    }
+}
