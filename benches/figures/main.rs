@@ -14,10 +14,10 @@ mod callgrind;
 mod cold;
 mod cores;
 mod cost;
-mod economy;
 #[path = "../../src/deadlines.rs"]
 #[allow(dead_code, reason = "the loop uses two of them")]
 mod deadlines;
+mod economy;
 #[path = "../../src/http.rs"]
 #[allow(dead_code, unused_imports, reason = "the bare loop needs only to send")]
 mod http;

@@ -1,6 +1,6 @@
 //! The main line: a queued run becomes a pipeline, and Glint knows it.
 
-use crate::support::{Function, World, again, furnish, invoke, message, sqs_event};
+use crate::support::{Function, World, furnish, invoke, message, redelivered, sqs_event};
 use sandbox::{Call, Reply, Sandbox};
 
 #[tokio::test]
@@ -27,7 +27,7 @@ async fn the_built_binary_does_the_same() {
     let Reply::Response(reply) = invoke(&sandbox, sqs_event(&[&message("r_1").to_string()], 1)).await else {
         panic!("no response")
     };
-    assert!(again(&reply).is_empty());
+    assert!(redelivered(&reply).is_empty());
     assert_eq!(sandbox.gitlab.pipelines().len(), 1);
     let printed = function.kill().await;
     assert!(printed.contains("run `r_1` is started"), "{printed}");

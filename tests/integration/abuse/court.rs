@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Function, again, furnish, invoke, message, sqs_event};
+use crate::support::{Function, furnish, invoke, message, redelivered, sqs_event};
 use sandbox::{Call, Reply, Sandbox, Upstream};
 
 /// Where the honest runs of the sandbox's one project go.
@@ -80,7 +80,7 @@ impl Court {
             panic!("no reply to the batch of `{}`: {}", cases[0].name, self.function.printed());
         };
         let names: Vec<&str> = cases.iter().map(|case| case.name.as_str()).collect();
-        assert_eq!(again(&reply), [0; 0], "{names:?}: {}", self.function.printed());
+        assert_eq!(redelivered(&reply), [0; 0], "{names:?}: {}", self.function.printed());
         for (index, case) in cases.iter().enumerate() {
             self.is_refused(case, &run(index + 1));
         }

@@ -154,7 +154,7 @@ async fn a_base_url_in_capitals_is_the_same_host() {
     furnish(&sandbox);
     sandbox.glint.run("r_1");
     let url = sandbox.gitlab.url().replace("http://127.0.0.1", "HTTP://LOCALHOST");
-    let world = World::of(sandbox, &[("GITLAB_URL", &url)]);
+    let world = World::builder().settings(&[("GITLAB_URL", &url)]).around(sandbox);
     assert_eq!(world.queue(&[&message("r_1").to_string()]).await, [0; 0]);
     assert_eq!(world.sandbox.gitlab.pipelines()[0].project, PROJECT);
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::abuse::court::{Case, Court, method, web_event, with_inputs};
 use crate::support::signing::signature;
-use crate::support::{CLIENT_SECRET, Function, again, furnish, invoke, message, sqs_event};
+use crate::support::{CLIENT_SECRET, Function, furnish, invoke, message, redelivered, sqs_event};
 use sandbox::{Call, Fault, Reply, Sandbox};
 
 /// What the function may take of memory at its peak, in KiB.
@@ -88,7 +88,7 @@ async fn what_is_too_deep_to_read_comes_again_and_its_neighbours_go_on() {
         let Reply::Response(reply) = invoke(&sandbox, sqs_event(&[&body, &message(&run).to_string()], 1)).await else {
             panic!("{name}: no reply: {}", function.kill().await);
         };
-        assert_eq!(again(&reply), [0], "{name}");
+        assert_eq!(redelivered(&reply), [0], "{name}");
         assert_eq!(sandbox.gitlab.pipelines().len(), index + 1, "{name}");
     }
     for line in function.kill().await.lines() {
@@ -179,7 +179,7 @@ async fn large_batches(sandbox: &Sandbox) {
             .collect();
         let texts: Vec<&str> = bodies.iter().map(String::as_str).collect();
         let Reply::Response(reply) = invoke(sandbox, sqs_event(&texts, 1)).await else { panic!("round {round}") };
-        assert!(again(&reply).is_empty());
+        assert!(redelivered(&reply).is_empty());
     }
     assert_eq!(sandbox.gitlab.pipelines().iter().filter(|one| one.variables.len() == 5).count(), 30);
 }
@@ -192,7 +192,7 @@ async fn tiny_inputs(sandbox: &Sandbox) {
     (0..10).for_each(|index| drop(sandbox.glint.run(&format!("r_tiny_{index}"))));
     let texts: Vec<&str> = bodies.iter().map(String::as_str).collect();
     let Reply::Response(reply) = invoke(sandbox, sqs_event(&texts, 1)).await else { panic!("tiny inputs") };
-    assert!(again(&reply).is_empty());
+    assert!(redelivered(&reply).is_empty());
     assert!((0..10).all(|index| sandbox.glint.run_state(&format!("r_tiny_{index}")).status == "FAILURE"));
 }
 

@@ -78,7 +78,7 @@ async fn as_pipeline_inputs_the_same_limits_hold() {
 
 #[tokio::test]
 async fn what_only_looks_like_a_nul_passes_as_an_input() {
-    let world = World::with(&[("USER_INPUTS_AS", "inputs")]).await;
+    let world = World::builder().settings(&[("USER_INPUTS_AS", "inputs")]).start().await;
     world.sandbox.gitlab.project(PROJECT).inputs(["note"]);
     world.sandbox.glint.run("r_1");
     let mut message = message("r_1");
@@ -91,7 +91,7 @@ async fn what_only_looks_like_a_nul_passes_as_an_input() {
 async fn a_dollar_is_escaped_wherever_gitlab_would_expand_it() {
     let attacks = ["$CI_JOB_TOKEN", "${SECRET}", "$$X", "%SECRET%", "a$", "$(id)"];
     for attack in attacks {
-        let world = World::with(&[("ESCAPE_DOLLAR", "true")]).await;
+        let world = World::builder().settings(&[("ESCAPE_DOLLAR", "true")]).start().await;
         world.sandbox.glint.run("r_1");
         let mut message = message("r_1");
         with_inputs(&mut message, json!({ "note": attack, "list": [attack] }));

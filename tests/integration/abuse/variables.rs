@@ -83,7 +83,7 @@ async fn an_operator_may_allow_a_name_and_that_name_alone() {
     let cases = ["aws_region", "AWS_REGION_", "AWS_REGIO", "TRIGGER_PAYLOAD", "trigger_payload"];
     let cases = cases.map(|name| Case::new(name, OBEYED, |message| with_inputs(message, json!({ name: "x" }))));
     assert_eq!(Court::open(&[("ALLOW_VARIABLES", allowed)]).await.refuses(cases.into()).await, 5);
-    let world = World::with(&[("ALLOW_VARIABLES", allowed)]).await;
+    let world = World::builder().settings(&[("ALLOW_VARIABLES", allowed)]).start().await;
     world.sandbox.glint.run("r_1");
     let mut message = message("r_1");
     with_inputs(&mut message, json!({ "AWS_REGION": "eu-west-1" }));

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::event_sources::ways::{ask, webhook_to, with_attributes};
-use crate::support::{PROJECT, TOKEN, World, again, message, sqs_event};
+use crate::support::{PROJECT, TOKEN, World, message, redelivered, sqs_event};
 use sandbox::{Call, Pipeline};
 
 const PATH: &str = "/acme/backend/billing";
@@ -18,16 +18,11 @@ fn webhook_action(run: &str) -> Value {
     message
 }
 
-async fn world() -> World {
-    let world = World::new().await;
-    world.sandbox.glint.run("r_1");
-    world.sandbox.gitlab.project(PROJECT).branch("of-the-url").branch("of-the-input").branch("feature/é");
-    world
-}
+const BRANCHES: [&str; 3] = ["of-the-url", "of-the-input", "feature/é"];
 
 /// The pipeline that a message sent to this URL becomes.
 async fn pipeline(path: &str, query: &str, message: &Value) -> Pipeline {
-    let world = world().await;
+    let world = World::builder().run("r_1").branches(&BRANCHES).start().await;
     let (status, body) = ask(&world, &webhook_to(&world, path, query, &message.to_string())).await;
     assert_eq!((status, &body["outcome"]), (200, &json!("Started")), "{path}?{query}: {body}");
     world.sandbox.gitlab.pipelines().remove(0)
@@ -66,7 +61,7 @@ async fn the_stage_of_an_http_api_is_no_group() {
         ("prod", "/prod", None),
         ("prod", "/prod/", None),
     ] {
-        let world = world().await;
+        let world = World::builder().run("r_1").branches(&BRANCHES).start().await;
         world.sandbox.gitlab.project("production/billing").token("glptt-production");
         let tokens = json!({ PROJECT: TOKEN, "production/billing": "glptt-production" });
         world.sandbox.secrets.put("glint/gitlab-trigger-tokens", tokens.to_string());
@@ -88,7 +83,7 @@ async fn what_a_message_names_goes_before_what_its_url_names() {
 #[tokio::test]
 async fn a_ref_in_the_url_is_judged_like_any_other() {
     for query in ["ref=a..b", "ref=-x", "ref=a%20b", "ref=refs%2Fheads%2Fmain", "ref=%00"] {
-        let world = world().await;
+        let world = World::builder().run("r_1").branches(&BRANCHES).start().await;
         let (status, body) = ask(&world, &webhook_to(&world, PATH, query, &webhook_action("r_1").to_string())).await;
         assert_eq!(status, 422, "{query}: {body}");
         assert!(body["reason"].as_str().unwrap().contains("the URL's `ref` is no git ref"), "{query}: {body}");
@@ -114,7 +109,7 @@ async fn the_query_omits_payload_and_inputs() {
 
 #[tokio::test]
 async fn without_a_path_it_is_refused_at_the_url_and_ignored_on_a_queue() {
-    let world = world().await;
+    let world = World::builder().run("r_1").branches(&BRANCHES).start().await;
     let (status, body) = ask(&world, &webhook_to(&world, "/", "ref=main", &webhook_action("r_1").to_string())).await;
     assert_eq!((status, &body["outcome"]), (422, &json!("Invalid")), "{body}");
     assert_eq!(world.run("r_1").status, "FAILURE");
@@ -127,7 +122,7 @@ async fn without_a_path_it_is_refused_at_the_url_and_ignored_on_a_queue() {
         sqs_event(&[&webhook_action("r_2").to_string()], 1),
         &[("project", PROJECT), ("ref", "of-the-url")],
     );
-    assert!(again(&world.handle(&relayed).await.unwrap()).is_empty());
+    assert!(redelivered(&world.handle(&relayed).await.unwrap()).is_empty());
     assert_eq!(world.sandbox.gitlab.pipelines()[0].r#ref, "of-the-url");
 }
 
@@ -142,7 +137,7 @@ async fn a_path_that_is_no_project_is_refused_in_words() {
         "/acme/billing.git",
         "/a/b?c",
     ] {
-        let world = world().await;
+        let world = World::builder().run("r_1").branches(&BRANCHES).start().await;
         let (status, body) = ask(&world, &webhook_to(&world, path, "", &webhook_action("r_1").to_string())).await;
         assert_eq!((status, &body["outcome"]), (422, &json!("Invalid")), "{path}: {body}");
         assert!(body["reason"].as_str().unwrap().contains("the URL's path names no GitLab project"), "{path}: {body}");
@@ -201,12 +196,12 @@ async fn templated_bodies_are_read_where_they_carry_what_a_trigger_needs() {
 #[tokio::test]
 async fn templated_bodies_that_lack_something_are_told_what() {
     for (name, body, _) in templated() {
-        let world = world().await;
+        let world = World::builder().run("r_1").branches(&BRANCHES).start().await;
         let (status, answer) = ask(&world, &webhook_to(&world, "/", "", &body.to_string())).await;
         assert_eq!((status, &answer["runId"]), (422, &json!("r_1")), "{name}: {answer}");
         assert!(answer["reason"].as_str().unwrap().contains("`groupName` is missing"), "{name}: {answer}");
     }
-    let world = world().await;
+    let world = World::builder().run("r_1").branches(&BRANCHES).start().await;
     let (status, answer) = ask(&world, &webhook_to(&world, PATH, "", r#"{"service":"billing"}"#)).await;
     assert_eq!(status, 400);
     assert!(answer["reason"].as_str().unwrap().contains("`context.runId` is missing"), "{answer}");

@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 
-use crate::event_sources::still::Still;
 use crate::support::{CLIENT_SECRET, PROJECT, TOKEN, World};
 use sandbox::{Call, Fault, Upstream};
 
@@ -111,9 +110,9 @@ async fn each_fault_is_named_alone() {
 #[tokio::test]
 async fn a_clock_that_would_fail_signatures_is_named() {
     for (seconds, expected) in [(0, vec![]), (-90, vec!["clock"]), (90, vec!["clock"])] {
-        let world = Still::new().await;
+        let world = World::builder().frozen_clock().start().await;
         world.pass(seconds);
-        let answer = world.handle(&check()).await;
+        let answer = world.handle(&check()).await.unwrap();
         assert_eq!(faults(&answer), expected, "{seconds} seconds: {answer:#}");
     }
 }
@@ -147,7 +146,7 @@ async fn projects_can_be_asked_for_by_name() {
 
 #[tokio::test]
 async fn one_secret_for_each_project_is_checked_by_name() {
-    let world = World::with(&[("GITLAB_TOKENS_SECRET_ID", "gitlab/{project}")]).await;
+    let world = World::builder().settings(&[("GITLAB_TOKENS_SECRET_ID", "gitlab/{project}")]).start().await;
     world.sandbox.secrets.put(&format!("gitlab/{PROJECT}"), TOKEN);
     let answer = checked(&world, &json!({ "check": true, "projects": [PROJECT, LEDGER] })).await;
     assert_eq!(faults(&answer), [format!("project `{LEDGER}`")], "{answer:#}");
@@ -156,9 +155,9 @@ async fn one_secret_for_each_project_is_checked_by_name() {
 #[tokio::test]
 async fn further_secrets_are_checked_where_they_are_set() {
     let settings = [("GITLAB_HOOK_SECRET_ID", "glint/gitlab-hook"), ("GITLAB_READ_SECRET_ID", "glint/gitlab-read")];
-    let world = World::with(&settings).await;
+    let world = World::builder().settings(&settings).start().await;
     assert_eq!(faults(&checked(&world, &check()).await), ["hook secret", "read token"]);
-    let world = World::with(&settings).await;
+    let world = World::builder().settings(&settings).start().await;
     world.sandbox.secrets.put("glint/gitlab-hook", "{}");
     world.sandbox.secrets.put("glint/gitlab-read", "glpat-reader");
     assert_eq!(faults(&checked(&world, &check()).await), ["hook secret"]);

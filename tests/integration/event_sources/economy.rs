@@ -1,6 +1,6 @@
 //! What a batch costs: requests, reads and connections.
 
-use crate::support::{Function, World, again, furnish, invoke, message, sqs_event};
+use crate::support::{Function, World, furnish, invoke, message, redelivered, sqs_event};
 use sandbox::{Call, Reply, Sandbox, Upstream};
 
 async fn of_ten(world: &World, first: usize) {
@@ -47,7 +47,7 @@ async fn a_cold_start_with_a_batch_of_ten_logs_in_once_too() {
     let bodies: Vec<&str> = bodies.iter().map(String::as_str).collect();
     let mut function = Function::start(&sandbox, &[]).await;
     let Reply::Response(reply) = invoke(&sandbox, sqs_event(&bodies, 1)).await else { panic!("no response") };
-    assert!(again(&reply).is_empty());
+    assert!(redelivered(&reply).is_empty());
     let printed = function.kill().await;
     let (logins, reads) = (sandbox.journal.count(Call::Login), sandbox.secrets.all_reads());
     println!("a cold start and ten runs: {logins} login, reads {reads:?}");
@@ -84,7 +84,7 @@ async fn neighbours_run_side_by_side() {
         hold.release();
     };
     let (reply, ()) = tokio::join!(world.handle(&event), watch);
-    assert!(again(&reply.unwrap()).is_empty());
+    assert!(redelivered(&reply.unwrap()).is_empty());
     assert_eq!(world.sandbox.gitlab.pipelines().len(), 3);
 }
 

@@ -5,20 +5,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::event_sources::ways::{ask, request, topic, webhook, webhook_to, with_headers};
 use crate::support::signing::signed_inside;
-use crate::support::{CLIENT_SECRET, PROJECT, World, again, furnish, message};
+use crate::support::{CLIENT_SECRET, Handling, PROJECT, World, message};
 use sandbox::{Call, Fault, Message, Upstream};
-
-const HOOK_TOKEN: &str = "sandbox-hook-token";
-
-async fn world() -> World {
-    let sandbox = sandbox::Sandbox::start().await;
-    furnish(&sandbox);
-    sandbox.gitlab.hook_token(HOOK_TOKEN);
-    sandbox.secrets.put("glint/gitlab-hook", json!({ "token": HOOK_TOKEN }).to_string());
-    sandbox.glint.run("r_1");
-    let url = sandbox.queue.url();
-    World::of(sandbox, &[("RUNS_QUEUE_URL", &url), ("GITLAB_HOOK_SECRET_ID", "glint/gitlab-hook")])
-}
 
 fn attributes(message: &Message) -> Value {
     json!(message.attributes)
@@ -31,12 +19,9 @@ fn queued(world: &World) -> Message {
     messages.remove(0)
 }
 
-/// Takes what is on the queue through the function, as Lambda does.
-async fn drain(world: &World) {
-    let event = world.sandbox.queue.receive(10);
-    let reply = world.handle(&event).await.unwrap();
-    assert!(again(&reply).is_empty(), "{reply}");
-    assert!(world.sandbox.queue.acknowledge(&event, Some(reply)).is_empty());
+/// Handles what is on the queue, all of which succeeds.
+async fn receive_all(world: &World) {
+    assert_eq!(world.receive_all().await, 0);
     assert!(world.sandbox.queue.messages().is_empty());
 }
 
@@ -48,7 +33,7 @@ fn webhook_action(run: &str) -> String {
 
 #[tokio::test]
 async fn a_webhook_waits_as_it_came_and_starts_from_the_queue() {
-    let world = world().await;
+    let world = World::builder().hooks(Handling::Queued).run("r_1").start().await;
     let body = serde_json::to_string_pretty(&message("r_1")).unwrap();
     let event = webhook(&world, &body);
     let (status, answer) = ask(&world, &event).await;
@@ -62,13 +47,13 @@ async fn a_webhook_waits_as_it_came_and_starts_from_the_queue() {
         "x-glint-timestamp": event["headers"]["x-glint-timestamp"]
     });
     assert_eq!(attributes(&message), proof);
-    drain(&world).await;
+    receive_all(&world).await;
     assert_eq!(world.run("r_1").links(), [world.sandbox.gitlab.pipelines()[0].web_url.clone()]);
 }
 
 #[tokio::test]
 async fn what_the_url_says_goes_with_it_as_attributes() {
-    let world = world().await;
+    let world = World::builder().hooks(Handling::Queued).run("r_1").start().await;
     let body = webhook_action("r_1");
     let query = "ref=release%2F1.4&omitPayload=true&omitUserInputs=false";
     let event = webhook_to(&world, "/acme/backend/billing", query, &body);
@@ -82,7 +67,7 @@ async fn what_the_url_says_goes_with_it_as_attributes() {
             "x-glint-timestamp": event["headers"]["x-glint-timestamp"]
         })
     );
-    drain(&world).await;
+    receive_all(&world).await;
     let pipeline = world.sandbox.gitlab.pipelines().remove(0);
     assert_eq!(pipeline.r#ref, "release/1.4");
     assert!(pipeline.trigger_payload.contains("\"port_payload\":{}"), "{}", pipeline.trigger_payload);
@@ -91,7 +76,7 @@ async fn what_the_url_says_goes_with_it_as_attributes() {
 
 #[tokio::test]
 async fn a_record_of_the_topic_waits_with_its_own_signature_inside() {
-    let world = world().await;
+    let world = World::builder().hooks(Handling::Queued).run("r_1").start().await;
     world.sandbox.glint.run("r_2");
     let now = world.sandbox.now();
     let values =
@@ -105,24 +90,24 @@ async fn a_record_of_the_topic_waits_with_its_own_signature_inside() {
         assert_eq!((found.group.as_deref(), found.deduplication.as_deref()), (Some(*id), Some(*id)));
         assert_eq!(attributes(found), json!({}));
     }
-    drain(&world).await;
+    receive_all(&world).await;
     assert_eq!(world.sandbox.gitlab.pipelines().len(), 2);
 }
 
 #[tokio::test]
 async fn a_repeated_webhook_waits_once() {
-    let world = world().await;
+    let world = World::builder().hooks(Handling::Queued).run("r_1").start().await;
     for _ in 0..5 {
         assert_eq!(ask(&world, &webhook(&world, &message("r_1").to_string())).await.0, 202);
     }
     queued(&world);
-    drain(&world).await;
+    receive_all(&world).await;
     assert_eq!(world.sandbox.gitlab.pipelines().len(), 1);
 }
 
 #[tokio::test]
 async fn a_queue_that_is_down_is_said_to_the_caller() {
-    let mut world = world().await;
+    let mut world = World::builder().hooks(Handling::Queued).run("r_1").start().await;
     world.time = std::time::Duration::from_millis(2500);
     let down = world.sandbox.refuse(Upstream::Queue);
     let answer = world.handle(&webhook(&world, &message("r_1").to_string())).await.unwrap();
@@ -141,7 +126,7 @@ async fn a_queue_that_is_down_is_said_to_the_caller() {
 
 #[tokio::test]
 async fn what_is_no_use_on_the_queue_is_answered_at_once() {
-    let world = world().await;
+    let world = World::builder().hooks(Handling::Queued).run("r_1").start().await;
     let mut synchronized = message("r_1");
     synchronized["payload"]["action"]["invocationMethod"]["synchronized"] = json!(true);
     world.sandbox.glint.run("r_1").synchronized();
@@ -167,7 +152,7 @@ async fn what_is_no_use_on_the_queue_is_answered_at_once() {
 
 #[tokio::test]
 async fn a_message_has_to_leave_room_for_its_envelope() {
-    let world = world().await;
+    let world = World::builder().hooks(Handling::Queued).run("r_1").start().await;
     let most = 1024 * 1024 - 16 * 1024;
     for (length, status) in [(most, 202), (most + 1, 413)] {
         let mut message = message("r_1");
@@ -195,9 +180,9 @@ fn hook(world: &World, pipeline: u64, id: Option<&str>) -> (Value, String) {
 #[tokio::test]
 async fn a_hook_waits_by_its_pipeline_and_its_id_and_ends_the_run_from_the_queue() {
     for id in [None, Some("8c5c715f-8c74-4c1e-a7e9-e06f59b44e92")] {
-        let world = world().await;
+        let world = World::builder().hooks(Handling::Queued).run("r_1").start().await;
         ask(&world, &webhook(&world, &message("r_1").to_string())).await;
-        drain(&world).await;
+        receive_all(&world).await;
         let pipeline = world.sandbox.gitlab.pipelines().remove(0);
         world.sandbox.gitlab.finish(pipeline.id, "success");
         let (event, deduplication) = hook(&world, pipeline.id, id);
@@ -209,14 +194,14 @@ async fn a_hook_waits_by_its_pipeline_and_its_id_and_ends_the_run_from_the_queue
         assert_eq!(attributes(&waiting), json!({ "x-glint-kind": "hook" }));
         assert!(waiting.body.len() < 1024 && !waiting.body.contains("port_payload"), "only facts: {}", waiting.body);
         assert_eq!(world.run("r_1").status, "IN_PROGRESS");
-        drain(&world).await;
+        receive_all(&world).await;
         assert_eq!(world.run("r_1").status, "SUCCESS");
     }
 }
 
 #[tokio::test]
 async fn a_refusal_of_the_queue_is_handled_in_place() {
-    let world = world().await;
+    let world = World::builder().hooks(Handling::Queued).run("r_1").start().await;
     let refusal = json!({ "__type": "com.amazonaws.sqs#InvalidMessageContents", "message": "no" }).to_string();
     world.sandbox.fail(Call::SendMessage).every().with(Fault::status_with(400, refusal));
     let (status, body) = ask(&world, &webhook(&world, &message("r_1").to_string())).await;

@@ -1,6 +1,5 @@
 //! Every way in: who gets through, what reaches GitLab then, and what the caller is told.
 
-mod still;
 mod ways;
 
 mod by_path;

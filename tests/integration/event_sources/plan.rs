@@ -5,18 +5,11 @@ use serde_json::{Map, Value, json};
 use crate::support::{PROJECT, World, message};
 use sandbox::Call;
 
-async fn world(settings: &[(&str, &str)]) -> World {
-    let world = World::with(settings).await;
-    world.sandbox.glint.run("r_1");
-    for branch in ["of-the-input", "of-the-action", "v1.0", "feature/é"] {
-        world.sandbox.gitlab.project(PROJECT).branch(branch);
-    }
-    world
-}
+const BRANCHES: [&str; 4] = ["of-the-input", "of-the-action", "v1.0", "feature/é"];
 
 /// The body that GitLab is sent for a queued message.
 async fn body(settings: &[(&str, &str)], message: &Value) -> Value {
-    let world = world(settings).await;
+    let world = World::builder().settings(settings).run("r_1").branches(&BRANCHES).start().await;
     let names = message["payload"]["properties"].as_object().map(Map::keys).into_iter().flatten();
     let names: Vec<&str> = names.map(String::as_str).filter(|name| *name != "ref").collect();
     world.sandbox.gitlab.project(PROJECT).inputs(names);
@@ -84,7 +77,7 @@ async fn variables_are_spelled_as_the_agent_spells_them() {
         (r#"{ "b" : 1.0 , "a" : { "é" : [ ] } }"#, r#"{"b":1.0,"a":{"é":[]}}"#),
     ] {
         let text = message("r_1").to_string().replace(r#""service":"billing""#, &format!(r#""value":{value}"#));
-        let world = world(&[]).await;
+        let world = World::builder().run("r_1").branches(&BRANCHES).start().await;
         assert!(world.queue(&[&text]).await.is_empty());
         let pipelines = world.sandbox.gitlab.pipelines();
         assert_eq!(pipelines[0].variables["value"], expected, "{value}");
@@ -167,7 +160,7 @@ async fn nothing_in_a_message_replaces_what_the_function_sets() {
 
 /// What a run's summary says when the message is refused.
 async fn refusal(message: &Value) -> String {
-    let world = world(&[]).await;
+    let world = World::builder().run("r_1").branches(&BRANCHES).start().await;
     assert!(world.queue(&[&message.to_string()]).await.is_empty(), "a refusal is done with");
     assert_eq!(world.sandbox.journal.count(Call::Trigger), 0);
     let run = world.run("r_1");

@@ -4,14 +4,8 @@ use serde_json::{Value, json};
 
 use crate::event_sources::ways::{event_bridge, notification, piped, sns, with_attributes};
 use crate::support::signing::{signature, signed_inside};
-use crate::support::{CLIENT_SECRET, World, again, message, sqs_event};
+use crate::support::{CLIENT_SECRET, World, message, redelivered, sqs_event};
 use sandbox::Call;
-
-async fn world() -> World {
-    let world = World::new().await;
-    world.sandbox.glint.run("r_1");
-    world
-}
 
 fn body() -> String {
     message("r_1").to_string()
@@ -19,8 +13,8 @@ fn body() -> String {
 
 /// Whether the message comes again, and whether a pipeline was started.
 async fn fate(event: &Value) -> (bool, bool) {
-    let world = world().await;
-    let comes_again = !again(&world.handle(event).await.unwrap()).is_empty();
+    let world = World::builder().run("r_1").start().await;
+    let comes_again = !redelivered(&world.handle(event).await.unwrap()).is_empty();
     let started = !world.sandbox.gitlab.pipelines().is_empty();
     assert_eq!(started, !world.run("r_1").writes.is_empty(), "only what starts is written to");
     (comes_again, started)
@@ -80,7 +74,7 @@ async fn signatures_inside_a_wrapping_are_verified() {
 
 #[tokio::test]
 async fn a_notice_with_a_wrong_signature_fails_the_invocation() {
-    let world = world().await;
+    let world = World::builder().run("r_1").start().await;
     let forged = signed_inside(&body(), "another-client-secret-0123456789abcdefgh", "1713277889");
     let attributes = [("x-glint-signature", "v1,AAAA"), ("x-glint-timestamp", "1713277889")];
     for event in
@@ -95,7 +89,7 @@ async fn a_notice_with_a_wrong_signature_fails_the_invocation() {
 
 #[tokio::test]
 async fn poison_comes_again_and_its_neighbours_do_not() {
-    let world = world().await;
+    let world = World::builder().run("r_1").start().await;
     for id in ["r_2", "r_3"] {
         world.sandbox.glint.run(id);
     }
@@ -123,7 +117,7 @@ async fn poison_comes_again_and_its_neighbours_do_not() {
 
 #[tokio::test]
 async fn an_event_of_nobody_fails_in_words() {
-    let world = world().await;
+    let world = World::builder().run("r_1").start().await;
     for event in [r#""text""#, "[]", "7", r#"{"Records":[{"eventSource":"aws:s3","s3":{}}]}"#, r#"{"Records":7}"#] {
         let failure = world.handle_text(event).await.unwrap_err();
         assert_eq!(failure.kind, "UnsupportedEvent", "{event}: {failure}");

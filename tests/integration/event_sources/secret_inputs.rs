@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::support::{CLIENT_SECRET, Function, PROJECT, TOKEN, World, again, furnish, invoke, message, sqs_event};
+use crate::support::{CLIENT_SECRET, Function, TOKEN, World, furnish, invoke, message, redelivered, sqs_event};
 use sandbox::{Call, Fault, Reply, Sandbox};
 
 const PLAIN: &str = "pl41n-s3cr3t \"quoted\" é";
@@ -38,18 +38,13 @@ fn as_the_form_says(run: &str, value: &str) -> Value {
     message
 }
 
-async fn world(settings: &[(&str, &str)]) -> World {
-    let world = World::with(settings).await;
-    world.sandbox.glint.run("r_1");
-    world.sandbox.gitlab.project(PROJECT).inputs(["service", "environment", "password"]);
-    world
-}
+const INPUTS: [&str; 3] = ["service", "environment", "password"];
 
 #[tokio::test]
 async fn a_secret_is_decrypted_for_variables_and_stays_sealed_in_the_payload() {
     let sealed = sealed(PLAIN, CLIENT_SECRET);
     for message in [with_secret("r_1", &json!(sealed)), as_the_form_says("r_1", &sealed)] {
-        let world = world(&[]).await;
+        let world = World::builder().run("r_1").inputs(&INPUTS).start().await;
         assert!(world.queue(&[&message.to_string()]).await.is_empty());
         let body = world.sandbox.journal.of(Call::Trigger)[0].json();
         assert_eq!(body["variables"]["password"], PLAIN);
@@ -67,7 +62,7 @@ async fn a_secret_becomes_a_typed_input_and_an_object_stays_one() {
         ("7", json!("7")),
         ("{not json", json!("{not json")),
     ] {
-        let world = world(&[("USER_INPUTS_AS", "inputs")]).await;
+        let world = World::builder().settings(&[("USER_INPUTS_AS", "inputs")]).run("r_1").inputs(&INPUTS).start().await;
         let message = with_secret("r_1", &json!(sealed(plain, CLIENT_SECRET)));
         assert!(world.queue(&[&message.to_string()]).await.is_empty());
         let body = world.sandbox.journal.of(Call::Trigger)[0].json();
@@ -90,7 +85,7 @@ async fn what_cannot_be_decrypted_is_refused_in_words() {
         ("a number", json!(7)),
         ("null", json!(null)),
     ] {
-        let world = world(&[]).await;
+        let world = World::builder().run("r_1").inputs(&INPUTS).start().await;
         assert!(world.queue(&[&with_secret("r_1", &value).to_string()]).await.is_empty(), "{name}");
         let run = world.run("r_1");
         assert_eq!(run.status, "FAILURE", "{name}");
@@ -103,7 +98,7 @@ async fn what_cannot_be_decrypted_is_refused_in_words() {
 
 #[tokio::test]
 async fn a_client_secret_too_short_for_a_key_is_refused_too() {
-    let world = world(&[]).await;
+    let world = World::builder().run("r_1").inputs(&INPUTS).start().await;
     world.sandbox.glint.credentials("client-id", "short");
     world
         .sandbox
@@ -131,7 +126,7 @@ async fn printed(level: &str, format: &str) -> String {
     sandbox.fail(Call::Trigger).of(|one| one.text().contains("r_4")).with(Fault::ResetAfter);
     let bodies: Vec<&str> = messages.iter().map(String::as_str).collect();
     let Reply::Response(reply) = invoke(&sandbox, sqs_event(&bodies, 1)).await else { panic!("no response") };
-    assert_eq!(again(&reply), [3]);
+    assert_eq!(redelivered(&reply), [3]);
     assert!(sandbox.journal.exchanges().iter().all(|one| !one.token_in_url), "no token in a URL");
     for run in sandbox.glint.runs() {
         let told = format!("{:?}{:?}", run.writes, run.logs);

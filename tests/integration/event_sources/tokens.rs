@@ -54,7 +54,7 @@ async fn a_token_is_found_under_its_path_and_both_of_the_agents_names() {
 #[tokio::test]
 async fn each_project_may_have_a_secret_of_its_own() {
     for value in [TOKEN.to_owned(), format!("{TOKEN}\n")] {
-        let world = World::with(&[("GITLAB_TOKENS_SECRET_ID", "gitlab/{project}/trigger")]).await;
+        let world = World::builder().settings(&[("GITLAB_TOKENS_SECRET_ID", "gitlab/{project}/trigger")]).start().await;
         world.sandbox.secrets.put("gitlab/acme/backend/billing/trigger", value);
         world.sandbox.glint.run("r_1");
         assert_eq!(token(&world, &of_project("acme/backend", "billing")).await.as_deref(), Some(TOKEN));

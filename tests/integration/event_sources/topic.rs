@@ -13,14 +13,6 @@ fn signed(world: &World, message: &Value) -> String {
     signed_inside(&message.to_string(), CLIENT_SECRET, &world.sandbox.now().timestamp().to_string())
 }
 
-async fn world(runs: &[&str]) -> World {
-    let world = World::new().await;
-    for id in runs {
-        world.sandbox.glint.run(id);
-    }
-    world
-}
-
 /// The event's records, all written `minutes` ago.
 fn written(world: &World, minutes: i64, values: &[&str]) -> Value {
     topic(values, world.sandbox.now().timestamp_millis() - minutes * 60_000)
@@ -28,7 +20,7 @@ fn written(world: &World, minutes: i64, values: &[&str]) -> Value {
 
 #[tokio::test]
 async fn every_record_of_every_partition_is_started() {
-    let world = world(&["r_1", "r_2", "r_3"]).await;
+    let world = World::builder().runs(&["r_1", "r_2", "r_3"]).start().await;
     let values = ["r_1", "r_2", "r_3"].map(|id| signed(&world, &message(id)));
     let mut event = written(&world, 0, &[&values[0], &values[1]]);
     event["records"]["org_1.runs-7"] = written(&world, 0, &[&values[2]])["records"]["org_1.runs-0"].clone();
@@ -38,7 +30,7 @@ async fn every_record_of_every_partition_is_started() {
 
 #[tokio::test]
 async fn an_old_signature_is_believed_since_a_record_may_wait() {
-    let world = world(&["r_1"]).await;
+    let world = World::builder().runs(&["r_1"]).start().await;
     let old = (world.sandbox.now().timestamp() - 86_400).to_string();
     let value = signed_inside(&message("r_1").to_string(), CLIENT_SECRET, &old);
     assert_eq!(world.handle(&written(&world, 1, &[&value])).await.unwrap(), json!({}));
@@ -47,7 +39,7 @@ async fn an_old_signature_is_believed_since_a_record_may_wait() {
 
 #[tokio::test]
 async fn what_cannot_be_read_or_believed_is_passed_over_and_its_neighbours_start() {
-    let world = world(&["r_1", "r_2"]).await;
+    let world = World::builder().runs(&["r_1", "r_2"]).start().await;
     let good = signed(&world, &message("r_1"));
     let forged = signed(&world, &message("r_2")).replace("billing", "ledger!");
     let unsigned = message("r_2").to_string();
@@ -69,7 +61,7 @@ async fn what_cannot_be_read_or_believed_is_passed_over_and_its_neighbours_start
 
 #[tokio::test]
 async fn a_record_that_must_come_again_brings_the_whole_batch_again_and_nothing_twice() {
-    let world = world(&["r_1", "r_2"]).await;
+    let world = World::builder().runs(&["r_1", "r_2"]).start().await;
     let values = ["r_1", "r_2"].map(|id| signed(&world, &message(id)));
     let event = written(&world, 0, &[&values[0], "not json", &values[1]]);
     let of_the_second = |one: &sandbox::Exchange| one.text().contains("r_2");
@@ -86,7 +78,7 @@ async fn a_record_that_must_come_again_brings_the_whole_batch_again_and_nothing_
 #[tokio::test]
 async fn a_record_that_is_too_old_to_start_is_failed_in_glint() {
     for (minutes, fails) in [(14, false), (16, true)] {
-        let world = world(&["r_1"]).await;
+        let world = World::builder().runs(&["r_1"]).start().await;
         world.sandbox.fail(Call::Trigger).every().with(Fault::throttled(5));
         let value = signed(&world, &message("r_1"));
         let answer = world.handle(&written(&world, minutes, &[&value])).await;
@@ -99,7 +91,7 @@ async fn a_record_that_is_too_old_to_start_is_failed_in_glint() {
 
 #[tokio::test]
 async fn an_old_record_that_can_start_starts() {
-    let world = world(&["r_1"]).await;
+    let world = World::builder().runs(&["r_1"]).start().await;
     let value = signed(&world, &message("r_1"));
     assert_eq!(world.handle(&written(&world, 600, &[&value])).await.unwrap(), json!({}));
     assert_eq!(world.run("r_1").links().len(), 1);
@@ -107,7 +99,7 @@ async fn an_old_record_that_can_start_starts() {
 
 #[tokio::test]
 async fn news_of_entities_and_runs_of_others_are_ignored() {
-    let world = world(&["r_1"]).await;
+    let world = World::builder().runs(&["r_1"]).start().await;
     let change = json!({
         "action": "UPDATE", "resourceType": "entity", "status": "SUCCESS", "trigger": { "origin": "UI" },
         "context": { "entity": "billing", "blueprint": "service", "runId": "r_1" },
@@ -126,7 +118,7 @@ async fn news_of_entities_and_runs_of_others_are_ignored() {
 
 #[tokio::test]
 async fn an_outage_of_secrets_manager_holds_the_batch_back() {
-    let mut world = world(&["r_1"]).await;
+    let mut world = World::builder().runs(&["r_1"]).start().await;
     world.time = std::time::Duration::from_millis(2500);
     world.sandbox.fail(Call::GetSecret).every().with(Fault::status(503));
     let value = signed(&world, &message("r_1"));

@@ -4,17 +4,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
-use crate::hooks::house::{Way, assert_ended_once, drain, endings, of, reach, started};
 use crate::support::signing::signed_inside;
-use crate::support::{CLIENT_SECRET, World, message};
+use crate::support::{CLIENT_SECRET, Handling, World, message};
 use sandbox::queue::Outgoing;
-use sandbox::{Call, Fault, Sandbox, Upstream};
+use sandbox::{Call, Fault, Upstream};
 
 /// A world whose function knows the queue's dead letters.
-async fn undertaker() -> World {
-    let sandbox = Sandbox::start().await;
-    let arn = sandbox.queue.dead_letter_arn();
-    of(sandbox, Way::Queued, &[("DEAD_LETTER_QUEUE_ARN", &arn)])
+async fn with_dead_letter_queue() -> World {
+    World::builder().hooks(Handling::Queued).dead_letter_queue().start().await
 }
 
 /// Buries a message as SQS does, and brings it as a dead letter: whether it stays one.
@@ -44,7 +41,7 @@ fn text(run: &str) -> String {
 
 #[tokio::test]
 async fn a_dead_letter_ends_its_run_with_the_reason() {
-    let world = undertaker().await;
+    let world = with_dead_letter_queue().await;
     for label in [None, Some("Waiting to retry")] {
         let run = label.map_or("r_1", |_| "r_2");
         world.sandbox.glint.run(run);
@@ -53,7 +50,7 @@ async fn a_dead_letter_ends_its_run_with_the_reason() {
         }
         assert!(!stays(&world, &text(run), &[]).await);
         let ended = world.run(run);
-        assert_eq!((ended.status.as_str(), endings(&world, run)), ("FAILURE", (1, 1)));
+        assert_eq!((ended.status.as_str(), world.endings(run)), ("FAILURE", (1, 1)));
         assert!(ended.summary.clone().unwrap().contains("failed too often"), "{ended:?}");
         assert_eq!(Some(ended.logs.last().unwrap().message.clone()), ended.summary);
     }
@@ -63,7 +60,7 @@ async fn a_dead_letter_ends_its_run_with_the_reason() {
 
 #[tokio::test]
 async fn a_dead_letter_whose_trigger_was_sent_says_where_to_look() {
-    let world = undertaker().await;
+    let world = with_dead_letter_queue().await;
     for (run, label) in [("r_1", "Triggering GitLab pipeline"), ("r_2", "Waiting for GitLab to confirm")] {
         world.sandbox.glint.run(run).label(label);
         assert!(!stays(&world, &text(run), &[]).await);
@@ -76,7 +73,7 @@ async fn a_dead_letter_whose_trigger_was_sent_says_where_to_look() {
 
 #[tokio::test]
 async fn the_page_to_look_at_is_the_one_that_the_url_named() {
-    let world = undertaker().await;
+    let world = with_dead_letter_queue().await;
     world.sandbox.glint.run("r_1").label("Waiting for GitLab to confirm");
     let mut message = message("r_1");
     message["payload"]["action"]["invocationMethod"] = json!({ "type": "WEBHOOK", "agent": false });
@@ -86,7 +83,7 @@ async fn the_page_to_look_at_is_the_one_that_the_url_named() {
 
 #[tokio::test]
 async fn linked_ended_and_speaking_runs_are_left_alone() {
-    let world = undertaker().await;
+    let world = with_dead_letter_queue().await;
     world.sandbox.glint.run("r_linked").external_id("gl_1_2").link("https://gitlab.example.com/p/-/pipelines/2");
     world.sandbox.glint.run("r_link").link("https://gitlab.example.com/p/-/pipelines/2");
     world.sandbox.glint.run("r_id").external_id("gl_1_2");
@@ -102,7 +99,7 @@ async fn linked_ended_and_speaking_runs_are_left_alone() {
 
 #[tokio::test]
 async fn runs_of_other_backends_are_not_failed_by_a_dead_letter() {
-    let world = undertaker().await;
+    let world = with_dead_letter_queue().await;
     for (run, method) in [
         ("r_github", json!({ "type": "GITHUB", "org": "acme", "repo": "x", "workflow": "y" })),
         ("r_kafka", json!({ "type": "KAFKA" })),
@@ -118,7 +115,7 @@ async fn runs_of_other_backends_are_not_failed_by_a_dead_letter() {
 
 #[tokio::test]
 async fn what_cannot_be_read_or_believed_stays_for_a_person_to_see() {
-    let world = undertaker().await;
+    let world = with_dead_letter_queue().await;
     world.sandbox.glint.run("r_1");
     let forged = signed_inside(&text("r_1"), "another secret", "1767604323");
     let unreadable = [
@@ -142,7 +139,7 @@ async fn what_cannot_be_read_or_believed_stays_for_a_person_to_see() {
 
 #[tokio::test]
 async fn a_dead_letter_waits_while_glint_is_down() {
-    let world = undertaker().await;
+    let world = with_dead_letter_queue().await;
     world.sandbox.glint.run("r_1");
     let down = world.sandbox.refuse(Upstream::Glint);
     assert!(stays(&world, &text("r_1"), &[]).await);
@@ -150,7 +147,7 @@ async fn a_dead_letter_waits_while_glint_is_down() {
     let letters = world.sandbox.queue.receive_dead_letters();
     let reply = world.handle(&letters).await.ok();
     assert!(world.sandbox.queue.acknowledge(&letters, reply).is_empty());
-    assert_eq!((world.run("r_1").status.as_str(), endings(&world, "r_1").0), ("FAILURE", 1));
+    assert_eq!((world.run("r_1").status.as_str(), world.endings("r_1").0), ("FAILURE", 1));
 }
 
 /// The only message that waits on the queue: its body and its kind.
@@ -162,18 +159,18 @@ fn waiting(world: &World) -> (String, String) {
 
 #[tokio::test]
 async fn a_dead_hook_is_tried_once_more() {
-    let world = undertaker().await;
-    let pipeline = started(&world, "r_1").await;
-    assert_eq!(reach(&world, pipeline, "failed").await, 202);
+    let world = with_dead_letter_queue().await;
+    let pipeline = world.start_run("r_1").await;
+    assert_eq!(world.pipeline_reaches(pipeline, "failed").await, 202);
     let (body, kind) = waiting(&world);
     assert_eq!(kind, "hook");
     assert!(!stays(&world, &body, &[("x-glint-kind", &kind)]).await);
-    assert_ended_once(&world, "r_1", pipeline, "failed");
+    world.assert_ended_once("r_1", pipeline, "failed");
 }
 
 #[tokio::test]
 async fn a_dead_report_is_tried_once_more() {
-    let world = undertaker().await;
+    let world = with_dead_letter_queue().await;
     world.sandbox.glint.run("r_1");
     let rule = world.sandbox.fail(Call::PatchRun).every();
     rule.of(|write| write.json().get("externalRunId").is_some()).with(Fault::status(503));
@@ -184,14 +181,14 @@ async fn a_dead_report_is_tried_once_more() {
     assert!(!stays(&world, &body, &[("x-glint-kind", &kind)]).await);
     let pipeline = world.sandbox.gitlab.pipelines()[0].id;
     assert_eq!(world.run("r_1").external_run_id, Some(format!("gl_101_{pipeline}")));
-    reach(&world, pipeline, "success").await;
-    drain(&world).await;
-    assert_ended_once(&world, "r_1", pipeline, "success");
+    world.pipeline_reaches(pipeline, "success").await;
+    world.receive_all().await;
+    world.assert_ended_once("r_1", pipeline, "success");
 }
 
 #[tokio::test]
 async fn a_queue_of_another_name_is_no_queue_of_the_dead() {
-    let world = undertaker().await;
+    let world = with_dead_letter_queue().await;
     world.sandbox.glint.run("r_1");
     let mut event: Value = crate::support::sqs_event(&[&text("r_1")], 1);
     event["Records"][0]["eventSourceARN"] = json!(format!("{}2", world.sandbox.queue.dead_letter_arn()));

@@ -2,21 +2,22 @@
 
 use serde_json::{Value, json};
 
-use crate::hooks::house::{
-    FINAL, WAYS, Way, answer, assert_ended_once, calls_to_glint, drain, event, reach, started, world,
-};
-use crate::support::{Function, World, invoke};
+use crate::support::{FINAL, Function, Handling, World, invoke};
 use sandbox::{Call, Entity, Fault};
 
 const BLUEPRINT: (&str, &str) = ("DEPLOYMENT_BLUEPRINT", "deployment");
 
 /// A world in which one run with these inputs came to a successful end in one hook.
 async fn deployed(identifier: &str, inputs: Value) -> World {
-    let world = world(Way::InPlace, &[BLUEPRINT, ("DEPLOYMENT_IDENTIFIER", identifier)]).await;
-    let pipeline = started(&world, "r_1").await;
+    let world = World::builder()
+        .hooks(Handling::InPlace)
+        .settings(&[BLUEPRINT, ("DEPLOYMENT_IDENTIFIER", identifier)])
+        .start()
+        .await;
+    let pipeline = world.start_run("r_1").await;
     world.sandbox.glint.run("r_1").properties(inputs);
-    assert_eq!(reach(&world, pipeline, "success").await, 200);
-    assert_ended_once(&world, "r_1", pipeline, "success");
+    assert_eq!(world.pipeline_reaches(pipeline, "success").await, 200);
+    world.assert_ended_once("r_1", pipeline, "success");
     world
 }
 
@@ -33,16 +34,16 @@ fn last_line(world: &World) -> String {
 
 #[tokio::test]
 async fn the_entity_is_written_between_the_log_line_and_the_end() {
-    for way in WAYS {
-        let world = world(way, &[BLUEPRINT]).await;
-        let pipeline = started(&world, "r_1").await;
+    for handling in Handling::ALL {
+        let world = World::builder().hooks(handling).settings(&[BLUEPRINT]).start().await;
+        let pipeline = world.start_run("r_1").await;
         world.sandbox.journal.clear();
-        reach(&world, pipeline, "success").await;
-        assert_eq!(drain(&world).await, 0);
-        assert_eq!(calls_to_glint(&world), [Call::FindRuns, Call::PostLog, Call::UpsertEntity, Call::PatchRun]);
+        world.pipeline_reaches(pipeline, "success").await;
+        assert_eq!(world.receive_all().await, 0);
+        assert_eq!(world.calls_to_glint(), [Call::FindRuns, Call::PostLog, Call::UpsertEntity, Call::PatchRun]);
         let upsert = &world.sandbox.journal.of(Call::UpsertEntity)[0];
         assert_eq!(upsert.path_and_query, "/v1/blueprints/deployment/entities?upsert=true&merge=true&run_id=r_1");
-        assert_ended_once(&world, "r_1", pipeline, "success");
+        world.assert_ended_once("r_1", pipeline, "success");
     }
 }
 
@@ -72,16 +73,16 @@ async fn its_properties_come_from_the_run_and_the_hook() {
 
 #[tokio::test]
 async fn an_entity_that_is_there_is_merged_with() {
-    let world = world(Way::InPlace, &[BLUEPRINT]).await;
+    let world = World::builder().hooks(Handling::InPlace).settings(&[BLUEPRINT]).start().await;
     for (run, tag) in [("r_1", json!("1")), ("r_2", json!(null))] {
-        let pipeline = started(&world, run).await;
+        let pipeline = world.start_run(run).await;
         world
             .sandbox
             .glint
             .run(run)
             .properties(json!({ "service": "billing", "environment": "staging", "version": tag }));
-        assert_eq!(reach(&world, pipeline, "success").await, 200);
-        assert_ended_once(&world, run, pipeline, "success");
+        assert_eq!(world.pipeline_reaches(pipeline, "success").await, 200);
+        world.assert_ended_once(run, pipeline, "success");
     }
     let entity = only_entity(&world);
     assert_eq!((entity.run_id.as_deref(), &entity.properties["imageTag"]), (Some("r_2"), &json!("1")));
@@ -91,9 +92,9 @@ async fn an_entity_that_is_there_is_merged_with() {
 async fn nothing_is_written_unless_the_pipeline_succeeded_and_a_blueprint_is_named() {
     for (status, ..) in FINAL {
         for settings in [&[BLUEPRINT][..], &[]] {
-            let world = world(Way::InPlace, settings).await;
-            let pipeline = started(&world, "r_1").await;
-            assert_eq!(reach(&world, pipeline, status).await, 200);
+            let world = World::builder().hooks(Handling::InPlace).settings(settings).start().await;
+            let pipeline = world.start_run("r_1").await;
+            assert_eq!(world.pipeline_reaches(pipeline, status).await, 200);
             let wanted = usize::from(status == "success" && !settings.is_empty());
             assert_eq!(world.sandbox.glint.entities().len(), wanted, "{status}");
         }
@@ -148,13 +149,14 @@ async fn identifiers_that_glint_does_not_take_hold_nothing_up() {
 
 #[tokio::test]
 async fn a_blueprint_that_glint_does_not_know_is_said_to_be_the_trouble() {
-    let world = world(Way::InPlace, &[("DEPLOYMENT_BLUEPRINT", "deploy ment/x")]).await;
-    let pipeline = started(&world, "r_1").await;
+    let world =
+        World::builder().hooks(Handling::InPlace).settings(&[("DEPLOYMENT_BLUEPRINT", "deploy ment/x")]).start().await;
+    let pipeline = world.start_run("r_1").await;
     let words =
         r#"{"ok":false,"error":"not_found","message":"Blueprint with identifier \"deploy ment/x\" was not found"}"#;
     world.sandbox.fail(Call::UpsertEntity).every().with(Fault::status_with(404, words));
-    assert_eq!(reach(&world, pipeline, "success").await, 200);
-    assert_ended_once(&world, "r_1", pipeline, "success");
+    assert_eq!(world.pipeline_reaches(pipeline, "success").await, 200);
+    world.assert_ended_once("r_1", pipeline, "success");
     let upsert = &world.sandbox.journal.of(Call::UpsertEntity)[0];
     assert!(upsert.path_and_query.starts_with("/v1/blueprints/deploy%20ment%2Fx/entities?"), "{upsert:?}");
     let line = last_line(&world);
@@ -164,11 +166,11 @@ async fn a_blueprint_that_glint_does_not_know_is_said_to_be_the_trouble() {
 #[tokio::test]
 async fn a_refusal_of_the_entity_holds_nothing_up() {
     for status in [400, 404, 409, 413, 422, 403, 429, 500, 503] {
-        let world = world(Way::InPlace, &[BLUEPRINT]).await;
-        let pipeline = started(&world, "r_1").await;
+        let world = World::builder().hooks(Handling::InPlace).settings(&[BLUEPRINT]).start().await;
+        let pipeline = world.start_run("r_1").await;
         world.sandbox.fail(Call::UpsertEntity).every().with(Fault::status(status));
-        assert_eq!(reach(&world, pipeline, "success").await, 200, "{status}");
-        assert_ended_once(&world, "r_1", pipeline, "success");
+        assert_eq!(world.pipeline_reaches(pipeline, "success").await, 200, "{status}");
+        world.assert_ended_once("r_1", pipeline, "success");
         let line = last_line(&world);
         assert!(line.contains("No deployment entity was written"), "{line}");
     }
@@ -177,10 +179,10 @@ async fn a_refusal_of_the_entity_holds_nothing_up() {
 #[tokio::test]
 async fn a_queued_hook_waits_for_an_entity_that_may_be_taken_later_and_not_for_ever() {
     for (receives, last) in [(1, false), (19, false), (20, true)] {
-        let world = world(Way::Queued, &[BLUEPRINT]).await;
-        let pipeline = started(&world, "r_1").await;
+        let world = World::builder().hooks(Handling::Queued).settings(&[BLUEPRINT]).start().await;
+        let pipeline = world.start_run("r_1").await;
         world.sandbox.fail(Call::UpsertEntity).every().with(Fault::status(503));
-        assert_eq!(reach(&world, pipeline, "success").await, 202);
+        assert_eq!(world.pipeline_reaches(pipeline, "success").await, 202);
         let mut received = world.sandbox.queue.receive(10);
         received["Records"][0]["attributes"]["ApproximateReceiveCount"] = json!(receives.to_string());
         let reply = world.handle(&received).await.unwrap();
@@ -190,32 +192,32 @@ async fn a_queued_hook_waits_for_an_entity_that_may_be_taken_later_and_not_for_e
             world.sandbox.heal();
             world.handle(&received).await.unwrap();
         }
-        assert_ended_once(&world, "r_1", pipeline, "success");
+        world.assert_ended_once("r_1", pipeline, "success");
         assert_eq!(world.sandbox.glint.entities().len(), usize::from(!last));
     }
 }
 
 #[tokio::test]
 async fn an_entity_whose_answer_was_lost_is_written_once_more_and_is_one() {
-    let world = world(Way::InPlace, &[BLUEPRINT]).await;
-    let pipeline = started(&world, "r_1").await;
+    let world = World::builder().hooks(Handling::InPlace).settings(&[BLUEPRINT]).start().await;
+    let pipeline = world.start_run("r_1").await;
     world.sandbox.fail(Call::UpsertEntity).with(Fault::ResetAfter);
-    assert_eq!(reach(&world, pipeline, "success").await, 200);
-    assert_ended_once(&world, "r_1", pipeline, "success");
+    assert_eq!(world.pipeline_reaches(pipeline, "success").await, 200);
+    world.assert_ended_once("r_1", pipeline, "success");
     only_entity(&world);
 }
 
 #[tokio::test]
 async fn the_function_s_own_log_says_which_input_is_missing() {
-    let world = world(Way::InPlace, &[]).await;
-    let pipeline = started(&world, "r_1").await;
+    let world = World::builder().hooks(Handling::InPlace).start().await;
+    let pipeline = world.start_run("r_1").await;
     world.sandbox.gitlab.finish(pipeline, "success");
     world.sandbox.glint.run("r_1").properties(json!({ "service": "billing" }));
-    let settings = [BLUEPRINT, ("GITLAB_HOOK_SECRET_ID", crate::hooks::house::HOOK_SECRET)];
+    let settings = [BLUEPRINT, ("GITLAB_HOOK_SECRET_ID", crate::support::HOOK_SECRET)];
     let mut function = Function::start(&world.sandbox, &settings).await;
-    invoke(&world.sandbox, event(&world, pipeline)).await;
+    invoke(&world.sandbox, world.hook(pipeline)).await;
     let printed = function.kill().await;
     let line = printed.lines().find(|line| line.contains("no `deployment` entity was written for run `r_1`"));
     assert!(line.is_some_and(|line| line.contains("user input `environment`")), "{printed}");
-    assert_eq!(answer(&world, &event(&world, pipeline)).await.0, 200);
+    assert_eq!(world.post(&world.hook(pipeline)).await.0, 200);
 }

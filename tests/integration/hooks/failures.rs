@@ -2,20 +2,17 @@
 
 use serde_json::{Value, json};
 
-use crate::hooks::house::{
-    FINAL, READ_SECRET, READ_TOKEN, Way, answer, assert_ended_once, body_of, changed, event, started, world,
-};
-use crate::support::{Function, TOKEN, World, furnish, invoke};
+use crate::support::{FINAL, Function, Handling, READ_SECRET, READ_TOKEN, TOKEN, World, furnish, invoke, json_body};
 use sandbox::Run;
 
 /// The run after a hook with these builds.
 async fn ended_with(builds: Value) -> (World, Run) {
-    let world = world(Way::InPlace, &[]).await;
-    let pipeline = started(&world, "r_1").await;
+    let world = World::builder().hooks(Handling::InPlace).start().await;
+    let pipeline = world.start_run("r_1").await;
     world.sandbox.gitlab.finish(pipeline, "failed");
-    let (status, words) = answer(&world, &changed(&world, pipeline, |body| body["builds"] = builds)).await;
+    let (status, words) = world.post(&world.changed_hook(pipeline, |body| body["builds"] = builds)).await;
     assert_eq!(status, 200, "{words}");
-    let run = assert_ended_once(&world, "r_1", pipeline, "failed");
+    let run = world.assert_ended_once("r_1", pipeline, "failed");
     (world, run)
 }
 
@@ -29,8 +26,8 @@ fn told(run: &Run) -> [String; 2] {
 
 #[tokio::test]
 async fn failed_jobs_are_named_and_linked_with_their_reasons() {
-    let world = world(Way::InPlace, &[]).await;
-    let pipeline = started(&world, "r_1").await;
+    let world = World::builder().hooks(Handling::InPlace).start().await;
+    let pipeline = world.start_run("r_1").await;
     let gitlab = &world.sandbox.gitlab;
     for (name, status, reason) in [
         ("unit", "success", None),
@@ -43,8 +40,8 @@ async fn failed_jobs_are_named_and_linked_with_their_reasons() {
         gitlab.add_job(pipeline, name, status, reason);
     }
     gitlab.finish(pipeline, "failed");
-    assert_eq!(answer(&world, &event(&world, pipeline)).await.0, 200);
-    let run = assert_ended_once(&world, "r_1", pipeline, "failed");
+    assert_eq!(world.post(&world.hook(pipeline)).await.0, 200);
+    let run = world.assert_ended_once("r_1", pipeline, "failed");
     let jobs = gitlab.pipeline(pipeline).jobs;
     let expected = [
         format!("GitLab pipeline failed: {}", gitlab.pipeline(pipeline).web_url),
@@ -68,12 +65,12 @@ async fn failures_that_are_allowed_are_not_to_blame() {
 #[tokio::test]
 async fn only_a_failed_pipeline_names_failed_jobs() {
     for (status, ..) in FINAL.into_iter().filter(|(status, ..)| *status != "failed") {
-        let world = world(Way::InPlace, &[]).await;
-        let pipeline = started(&world, "r_1").await;
+        let world = World::builder().hooks(Handling::InPlace).start().await;
+        let pipeline = world.start_run("r_1").await;
         world.sandbox.gitlab.add_job(pipeline, "flaky", "failed", Some("script_failure"));
         world.sandbox.gitlab.finish(pipeline, status);
-        assert_eq!(answer(&world, &event(&world, pipeline)).await.0, 200);
-        let run = assert_ended_once(&world, "r_1", pipeline, status);
+        assert_eq!(world.post(&world.hook(pipeline)).await.0, 200);
+        let run = world.assert_ended_once("r_1", pipeline, status);
         assert!(told(&run).iter().all(|text| !text.contains("flaky")));
     }
 }
@@ -129,14 +126,15 @@ async fn hostile_names_do_no_harm() {
 
 #[tokio::test]
 async fn hostile_names_do_no_harm_when_a_sweep_finds_them_either() {
-    let world = world(Way::InPlace, &[("GITLAB_READ_SECRET_ID", READ_SECRET)]).await;
+    let world =
+        World::builder().hooks(Handling::InPlace).settings(&[("GITLAB_READ_SECRET_ID", READ_SECRET)]).start().await;
     world.sandbox.secrets.put(READ_SECRET, READ_TOKEN);
     world.sandbox.gitlab.read_token(READ_TOKEN);
-    let pipeline = started(&world, "r_1").await;
+    let pipeline = world.start_run("r_1").await;
     world.sandbox.gitlab.add_job(pipeline, &format!("a\nb {TOKEN}"), "failed", Some("script_failure"));
     world.sandbox.gitlab.finish(pipeline, "failed");
     world.handle(&json!({ "sweep": true })).await.unwrap();
-    let run = assert_ended_once(&world, "r_1", pipeline, "failed");
+    let run = world.assert_ended_once("r_1", pipeline, "failed");
     for text in told(&run) {
         assert!(text.lines().count() == 2 && !text.contains(TOKEN), "{text}");
     }
@@ -144,19 +142,19 @@ async fn hostile_names_do_no_harm_when_a_sweep_finds_them_either() {
 
 #[tokio::test]
 async fn the_built_function_logs_one_line_for_a_hook_and_none_of_its_words() {
-    let world = world(Way::InPlace, &[]).await;
-    let pipeline = started(&world, "r_1").await;
+    let world = World::builder().hooks(Handling::InPlace).start().await;
+    let pipeline = world.start_run("r_1").await;
     world.sandbox.gitlab.add_job(pipeline, "job of evil\nERROR forged line", "failed", Some("script_failure"));
     world.sandbox.gitlab.finish(pipeline, "failed");
     furnish(&world.sandbox);
-    let settings = [("GITLAB_HOOK_SECRET_ID", crate::hooks::house::HOOK_SECRET)];
+    let settings = [("GITLAB_HOOK_SECRET_ID", crate::support::HOOK_SECRET)];
     let mut function = Function::start(&world.sandbox, &settings).await;
-    let sandbox::Reply::Response(reply) = invoke(&world.sandbox, event(&world, pipeline)).await else {
+    let sandbox::Reply::Response(reply) = invoke(&world.sandbox, world.hook(pipeline)).await else {
         panic!("no response")
     };
-    assert_eq!((&reply["statusCode"], &body_of(&reply)["outcome"]), (&json!(200), &json!("Finished")));
+    assert_eq!((&reply["statusCode"], &json_body(&reply)["outcome"]), (&json!(200), &json!("Finished")));
     let printed = function.kill().await;
     assert_eq!(printed.matches("run `r_1` is finished").count(), 1, "{printed}");
     assert!(!printed.contains("evil") && !printed.contains("forged line"), "{printed}");
-    assert!(!printed.contains(crate::hooks::house::HOOK_TOKEN), "{printed}");
+    assert!(!printed.contains(crate::support::HOOK_TOKEN), "{printed}");
 }

@@ -2,15 +2,14 @@
 
 use serde_json::{Value, json};
 
-use crate::hooks::house::{WAYS, Way, answer, assert_ended_once, changed, drain, event, reach, started, world};
-use crate::support::World;
+use crate::support::{Handling, World};
 use sandbox::{Call, Fault};
 
 /// Lambda's limit for an invocation, less room for what is around the body.
 const LARGE: usize = 5_900_000;
 
 fn grown(world: &World, pipeline: u64, grow: impl FnOnce(&mut Value, usize)) -> Value {
-    let event = changed(world, pipeline, |body| {
+    let event = world.changed_hook(pipeline, |body| {
         let missing = LARGE - body.to_string().len();
         grow(body, missing);
     });
@@ -40,45 +39,45 @@ async fn six_megabytes_end_a_run_and_the_queue_sees_the_facts_alone() {
         },
         |body, bytes| body["builds"] = builds(bytes / 540),
     ];
-    for way in WAYS {
+    for handling in Handling::ALL {
         for grow in growths {
-            let world = world(way, &[]).await;
-            let pipeline = started(&world, "r_1").await;
+            let world = World::builder().hooks(handling).start().await;
+            let pipeline = world.start_run("r_1").await;
             world.sandbox.gitlab.finish(pipeline, "failed");
-            let (status, words) = answer(&world, &grown(&world, pipeline, grow)).await;
-            assert_eq!(status, if way == Way::Queued { 202 } else { 200 }, "{words}");
+            let (status, words) = world.post(&grown(&world, pipeline, grow)).await;
+            assert_eq!(status, if handling == Handling::Queued { 202 } else { 200 }, "{words}");
             for message in world.sandbox.queue.messages() {
                 println!("{} bytes are queued", message.body.len());
                 assert!(message.body.len() < 64 * 1024, "{} bytes", message.body.len());
             }
-            assert_eq!(drain(&world).await, 0);
-            assert_ended_once(&world, "r_1", pipeline, "failed");
+            assert_eq!(world.receive_all().await, 0);
+            world.assert_ended_once("r_1", pipeline, "failed");
         }
     }
 }
 
 #[tokio::test]
 async fn beyond_lambda_s_limit_a_hook_is_too_large() {
-    let world = world(Way::Queued, &[]).await;
-    let pipeline = started(&world, "r_1").await;
-    let event = changed(&world, pipeline, |body| body["commit"]["message"] = json!("x".repeat(6 * 1024 * 1024)));
-    assert_eq!(answer(&world, &event).await.0, 413);
+    let world = World::builder().hooks(Handling::Queued).start().await;
+    let pipeline = world.start_run("r_1").await;
+    let event = world.changed_hook(pipeline, |body| body["commit"]["message"] = json!("x".repeat(6 * 1024 * 1024)));
+    assert_eq!(world.post(&event).await.0, 413);
     assert!(world.sandbox.queue.messages().is_empty());
 }
 
 #[tokio::test]
 async fn the_queue_gets_the_pipeline_s_group_and_the_hook_s_own_id() {
-    let world = world(Way::Queued, &[]).await;
+    let world = World::builder().hooks(Handling::Queued).start().await;
     world.sandbox.gitlab.sign_hooks_with("whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=");
-    let pipeline = started(&world, "r_1").await;
+    let pipeline = world.start_run("r_1").await;
     world.sandbox.gitlab.finish(pipeline, "success");
-    let signed = event(&world, pipeline);
-    let mut plain = changed(&world, pipeline, |body| body["object_attributes"]["status"] = json!("running"));
+    let signed = world.hook(pipeline);
+    let mut plain = world.changed_hook(pipeline, |body| body["object_attributes"]["status"] = json!("running"));
     for name in ["webhook-id", "webhook-signature", "webhook-timestamp"] {
         plain["headers"].as_object_mut().unwrap().remove(name);
     }
     for event in [&signed, &signed, &plain, &plain] {
-        assert_eq!(answer(&world, event).await.0, 202);
+        assert_eq!(world.post(event).await.0, 202);
     }
     let messages = world.sandbox.queue.messages();
     assert_eq!(messages.len(), 2, "a hook that is resent is the same hook");
@@ -91,7 +90,7 @@ async fn the_queue_gets_the_pipeline_s_group_and_the_hook_s_own_id() {
     for message in &messages {
         assert_eq!(message.group, Some(format!("gl_101_{pipeline}")));
         assert_eq!(message.attributes.get("x-glint-kind").map(String::as_str), Some("hook"));
-        for secret in [crate::hooks::house::HOOK_TOKEN, "port_payload"] {
+        for secret in [crate::support::HOOK_TOKEN, "port_payload"] {
             assert!(!message.body.contains(secret), "{}", message.body);
         }
     }
@@ -100,19 +99,19 @@ async fn the_queue_gets_the_pipeline_s_group_and_the_hook_s_own_id() {
 #[tokio::test]
 async fn a_queue_that_takes_nothing_leaves_the_hook_to_be_done_in_place() {
     for fault in [Fault::status(500), Fault::status(400), Fault::ResetBefore] {
-        let world = world(Way::Queued, &[]).await;
-        let pipeline = started(&world, "r_1").await;
+        let world = World::builder().hooks(Handling::Queued).start().await;
+        let pipeline = world.start_run("r_1").await;
         world.sandbox.fail(Call::SendMessage).every().with(fault);
-        assert_eq!(reach(&world, pipeline, "success").await, 200, "GitLab sends a hook once");
-        assert_ended_once(&world, "r_1", pipeline, "success");
+        assert_eq!(world.pipeline_reaches(pipeline, "success").await, 200, "GitLab sends a hook once");
+        world.assert_ended_once("r_1", pipeline, "success");
     }
 }
 
 #[tokio::test]
 async fn a_deferred_hook_waits_as_long_as_glint_asks() {
-    let world = world(Way::Queued, &[]).await;
-    let pipeline = started(&world, "r_1").await;
-    assert_eq!(reach(&world, pipeline, "success").await, 202);
+    let world = World::builder().hooks(Handling::Queued).start().await;
+    let pipeline = world.start_run("r_1").await;
+    assert_eq!(world.pipeline_reaches(pipeline, "success").await, 202);
     world.sandbox.fail(Call::FindRuns).every().with(Fault::throttled(120));
     let received = world.sandbox.queue.receive(10);
     let reply = world.handle(&received).await.unwrap();

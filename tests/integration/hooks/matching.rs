@@ -4,10 +4,7 @@ use glint_gitlab_trigger::verify::sign_run;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
-use crate::hooks::house::{
-    Way, answer, assert_ended_once, body_of, calls_to_glint, changed, event, reach, started, world,
-};
-use crate::support::{CLIENT_SECRET, PROJECT, TOKEN, World, message, plain_client, sqs_event};
+use crate::support::{CLIENT_SECRET, Handling, PROJECT, TOKEN, World, json_body, message, plain_client, sqs_event};
 use sandbox::Call;
 
 /// The hook's body with a `TRIGGER_PAYLOAD` that claims `run`, with a proof for `project`.
@@ -17,7 +14,7 @@ pub fn claiming(_world: &World, event: &Value, project: &str, run: &str) -> Valu
 
 fn with_claim(event: &Value, run: &str, proof: &str) -> Value {
     let payload = json!({ "ref": "main", "glint": { "runId": run, "proof": proof } });
-    let mut body = body_of(event);
+    let mut body = json_body(event);
     body["object_attributes"]["variables"] = json!([{ "key": "TRIGGER_PAYLOAD", "value": payload.to_string() }]);
     body
 }
@@ -37,40 +34,40 @@ pub async fn foreign_pipeline(world: &World, project: &str) -> u64 {
 /// The hook is answered 200 and leaves every run as it was.
 pub async fn assert_silent(world: &World, event: &Value, why: &str) {
     let before = world.sandbox.glint.runs();
-    let (status, words) = answer(world, event).await;
+    let (status, words) = world.post(event).await;
     assert_eq!((status, &words["outcome"]), (200, &json!("Ignored")), "{why}: {words}");
     assert_eq!(world.sandbox.glint.runs(), before, "{why}");
 }
 
 #[tokio::test]
 async fn a_run_that_carries_the_pipeline_s_id_is_found_without_any_payload() {
-    let world = world(Way::InPlace, &[]).await;
-    let pipeline = started(&world, "r_1").await;
+    let world = World::builder().hooks(Handling::InPlace).start().await;
+    let pipeline = world.start_run("r_1").await;
     world.sandbox.gitlab.finish(pipeline, "success");
-    let event = changed(&world, pipeline, |body| body["object_attributes"]["variables"] = json!([]));
+    let event = world.changed_hook(pipeline, |body| body["object_attributes"]["variables"] = json!([]));
     world.sandbox.journal.clear();
-    assert_eq!(answer(&world, &event).await.0, 200);
-    assert_eq!(calls_to_glint(&world), [Call::FindRuns, Call::PostLog, Call::PatchRun]);
+    assert_eq!(world.post(&event).await.0, 200);
+    assert_eq!(world.calls_to_glint(), [Call::FindRuns, Call::PostLog, Call::PatchRun]);
     let asked = &world.sandbox.journal.of(Call::FindRuns)[0].path_and_query;
     assert!(asked.contains(&format!("external_run_id=gl_101_{pipeline}")), "{asked}");
-    assert_ended_once(&world, "r_1", pipeline, "success");
+    world.assert_ended_once("r_1", pipeline, "success");
 }
 
 #[tokio::test]
 async fn an_unlinked_run_is_found_by_the_proven_claim_of_its_pipeline() {
-    let world = world(Way::InPlace, &[]).await;
+    let world = World::builder().hooks(Handling::InPlace).start().await;
     let pipeline = foreign_pipeline(&world, PROJECT).await;
     world.sandbox.glint.run("r_1").label("Waiting for GitLab to confirm");
     world.sandbox.gitlab.finish(pipeline, "success");
-    let mut event = event(&world, pipeline);
+    let mut event = world.hook(pipeline);
     event["body"] = json!(claiming(&world, &event, PROJECT, "r_1").to_string());
-    assert_eq!(answer(&world, &event).await.0, 200);
-    assert_ended_once(&world, "r_1", pipeline, "success");
+    assert_eq!(world.post(&event).await.0, 200);
+    world.assert_ended_once("r_1", pipeline, "success");
 }
 
 #[tokio::test]
 async fn a_run_without_its_payload_is_still_found_by_its_claim() {
-    let world = world(Way::InPlace, &[]).await;
+    let world = World::builder().hooks(Handling::InPlace).start().await;
     world.sandbox.glint.run("r_1");
     let mut message = message("r_1");
     message["payload"]["action"]["invocationMethod"]["omitPayload"] = json!(true);
@@ -81,21 +78,21 @@ async fn a_run_without_its_payload_is_still_found_by_its_claim() {
         trigger.reached().await;
         let pipeline = world.sandbox.gitlab.pipelines()[0].clone();
         assert!(pipeline.trigger_payload.contains(r#""port_payload":{}"#), "{}", pipeline.trigger_payload);
-        assert_eq!(reach(&world, pipeline.id, "failed").await, 200);
+        assert_eq!(world.pipeline_reaches(pipeline.id, "failed").await, 200);
         trigger.release();
         pipeline.id
     };
     let (_, pipeline) = tokio::join!(run, told);
-    assert_ended_once(&world, "r_1", pipeline, "failed");
+    world.assert_ended_once("r_1", pipeline, "failed");
 }
 
 #[tokio::test]
 async fn claims_that_are_not_proven_are_not_believed() {
-    let world = world(Way::InPlace, &[]).await;
+    let world = World::builder().hooks(Handling::InPlace).start().await;
     let pipeline = foreign_pipeline(&world, PROJECT).await;
     world.sandbox.glint.run("r_1");
     world.sandbox.gitlab.finish(pipeline, "success");
-    let hook = event(&world, pipeline);
+    let hook = world.hook(pipeline);
     let proof = |secret: &str, project: &str, run: &str| sign_run(&SecretString::from(secret), project, run);
     let good = proof(CLIENT_SECRET, PROJECT, "r_1");
     let cases = [
@@ -123,22 +120,22 @@ async fn claims_that_are_not_proven_are_not_believed() {
 
 #[tokio::test]
 async fn a_pipeline_of_another_project_cannot_carry_a_stolen_claim_off() {
-    let world = world(Way::InPlace, &[]).await;
+    let world = World::builder().hooks(Handling::InPlace).start().await;
     world.sandbox.glint.run("r_1");
     let thief = foreign_pipeline(&world, "acme/backend/other").await;
     world.sandbox.gitlab.finish(thief, "success");
-    let mut event = event(&world, thief);
+    let mut event = world.hook(thief);
     event["body"] = json!(claiming(&world, &event, PROJECT, "r_1").to_string());
     assert_silent(&world, &event, "the proof holds for the project that was triggered").await;
 }
 
 #[tokio::test]
 async fn a_run_that_is_linked_to_another_pipeline_is_not_moved_by_a_proven_claim() {
-    let world = world(Way::InPlace, &[]).await;
-    started(&world, "r_1").await;
+    let world = World::builder().hooks(Handling::InPlace).start().await;
+    world.start_run("r_1").await;
     let other = foreign_pipeline(&world, PROJECT).await;
     world.sandbox.gitlab.finish(other, "failed");
-    let mut event = event(&world, other);
+    let mut event = world.hook(other);
     event["body"] = json!(claiming(&world, &event, PROJECT, "r_1").to_string());
     assert_silent(&world, &event, "the run is linked to another pipeline").await;
     world.sandbox.glint.run("r_2").link("https://ci.example.com/other");
@@ -148,25 +145,25 @@ async fn a_run_that_is_linked_to_another_pipeline_is_not_moved_by_a_proven_claim
 
 #[tokio::test]
 async fn a_claim_that_was_made_with_the_client_secret_before_is_believed() {
-    let world = world(Way::InPlace, &[]).await;
+    let world = World::builder().hooks(Handling::InPlace).start().await;
     world.sandbox.glint.run("r_1");
     let pipeline = foreign_pipeline(&world, PROJECT).await;
     world.sandbox.gitlab.finish(pipeline, "success");
-    let mut event = event(&world, pipeline);
+    let mut event = world.hook(pipeline);
     event["body"] = json!(claiming(&world, &event, PROJECT, "r_1").to_string());
     let newer = "glint-sandbox-client-secret-after-its-rotation";
     world.sandbox.glint.rotate_secret(newer);
     let secret = json!({ "clientId": "client-id", "clientSecret": newer });
     world.sandbox.secrets.rotate("glint/credentials", secret.to_string());
-    assert_eq!(answer(&world, &event).await.0, 200);
-    assert_ended_once(&world, "r_1", pipeline, "success");
+    assert_eq!(world.post(&event).await.0, 200);
+    world.assert_ended_once("r_1", pipeline, "success");
 }
 
 #[tokio::test]
 async fn a_glint_of_the_older_shape_is_answered_by_link() {
-    let world = world(Way::InPlace, &[]).await;
-    let pipeline = started(&world, "r_1").await;
+    let world = World::builder().hooks(Handling::InPlace).start().await;
+    let pipeline = world.start_run("r_1").await;
     world.sandbox.glint.run("r_1").older_shape();
-    assert_eq!(reach(&world, pipeline, "success").await, 200);
-    assert_ended_once(&world, "r_1", pipeline, "success");
+    assert_eq!(world.pipeline_reaches(pipeline, "success").await, 200);
+    world.assert_ended_once("r_1", pipeline, "success");
 }

@@ -3,7 +3,6 @@
 mod deaths;
 mod entities;
 mod failures;
-mod house;
 mod large;
 mod matching;
 mod overlaps;

@@ -3,10 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::hooks::house::{
-    WAYS, Way, answer, assert_ended_once, deliver, drain, endings, event, reach, started, world,
-};
-use crate::support::{CLIENT_SECRET, PROJECT, World, message, plain_client, signing};
+use crate::support::{CLIENT_SECRET, Handling, PROJECT, World, message, plain_client, signing};
 use sandbox::{Call, Fault};
 
 /// A WEBHOOK action's delivery at the function URL, signed by Glint, with the project in its path.
@@ -17,7 +14,7 @@ fn webhook(world: &World, run: &str) -> Value {
     let (body, timestamp) = (message.to_string(), world.sandbox.now().timestamp().to_string());
     let signed = signing::signature(CLIENT_SECRET, &timestamp, body.as_bytes());
     let headers = [("x-glint-timestamp".to_owned(), timestamp), ("x-glint-signature".to_owned(), signed)];
-    let mut event = crate::hooks::house::request(&headers, &body);
+    let mut event = crate::support::hook_request(&headers, &body);
     event["rawPath"] = json!(format!("/{PROJECT}"));
     event
 }
@@ -26,7 +23,7 @@ fn webhook(world: &World, run: &str) -> Value {
 #[tokio::test]
 async fn a_hook_that_came_before_a_lost_answer_keeps_a_webhook_s_run_alive() {
     for status in ["pending", "running"] {
-        let world = world(Way::InPlace, &[]).await;
+        let world = World::builder().hooks(Handling::InPlace).start().await;
         world.sandbox.glint.run("r_1");
         let trigger = world.sandbox.hold(Call::Trigger);
         world.sandbox.fail(Call::Trigger).with(Fault::ResetAfter);
@@ -34,21 +31,21 @@ async fn a_hook_that_came_before_a_lost_answer_keeps_a_webhook_s_run_alive() {
         let hook = async {
             trigger.reached().await;
             let pipeline = world.sandbox.gitlab.pipelines()[0].id;
-            assert_eq!(reach(&world, pipeline, status).await, 200);
+            assert_eq!(world.pipeline_reaches(pipeline, status).await, 200);
             trigger.release();
             pipeline
         };
-        let ((reply, words), pipeline) = tokio::join!(answer(&world, &request), hook);
+        let ((reply, words), pipeline) = tokio::join!(world.post(&request), hook);
         assert_eq!((reply, &words["outcome"]), (200, &json!("Duplicate")), "{words}");
         assert_eq!(world.run("r_1").status, "IN_PROGRESS", "nothing is in doubt: the pipeline has spoken");
-        assert_eq!(reach(&world, pipeline, "success").await, 200);
-        assert_ended_once(&world, "r_1", pipeline, "success");
+        assert_eq!(world.pipeline_reaches(pipeline, "success").await, 200);
+        world.assert_ended_once("r_1", pipeline, "success");
     }
 }
 
 #[tokio::test]
 async fn a_final_hook_before_a_lost_answer_decides_how_a_webhook_s_run_ends() {
-    let world = world(Way::InPlace, &[]).await;
+    let world = World::builder().hooks(Handling::InPlace).start().await;
     world.sandbox.glint.run("r_1");
     let trigger = world.sandbox.hold(Call::Trigger);
     world.sandbox.fail(Call::Trigger).with(Fault::ResetAfter);
@@ -56,26 +53,26 @@ async fn a_final_hook_before_a_lost_answer_decides_how_a_webhook_s_run_ends() {
     let hook = async {
         trigger.reached().await;
         let pipeline = world.sandbox.gitlab.pipelines()[0].id;
-        assert_eq!(reach(&world, pipeline, "success").await, 200);
+        assert_eq!(world.pipeline_reaches(pipeline, "success").await, 200);
         trigger.release();
         pipeline
     };
-    let ((reply, _), pipeline) = tokio::join!(answer(&world, &request), hook);
+    let ((reply, _), pipeline) = tokio::join!(world.post(&request), hook);
     assert_eq!(reply, 200);
-    assert_ended_once(&world, "r_1", pipeline, "success");
-    assert_eq!(endings(&world, "r_1").1, 1);
+    world.assert_ended_once("r_1", pipeline, "success");
+    assert_eq!(world.endings("r_1").1, 1);
 }
 
 #[tokio::test]
 async fn a_lost_answer_without_a_hook_ends_a_webhook_s_run_and_a_later_hook_is_silent() {
-    let world = world(Way::InPlace, &[]).await;
+    let world = World::builder().hooks(Handling::InPlace).start().await;
     world.sandbox.glint.run("r_1");
     world.sandbox.fail(Call::Trigger).with(Fault::ResetAfter);
-    assert_eq!(answer(&world, &webhook(&world, "r_1")).await.0, 504);
+    assert_eq!(world.post(&webhook(&world, "r_1")).await.0, 504);
     let ended = world.run("r_1");
-    assert_eq!((ended.status.as_str(), endings(&world, "r_1").0), ("FAILURE", 1));
+    assert_eq!((ended.status.as_str(), world.endings("r_1").0), ("FAILURE", 1));
     let pipeline = world.sandbox.gitlab.pipelines()[0].id;
-    assert_eq!(reach(&world, pipeline, "success").await, 200);
+    assert_eq!(world.pipeline_reaches(pipeline, "success").await, 200);
     assert_eq!(world.run("r_1"), ended);
 }
 
@@ -98,51 +95,51 @@ async fn pipeline_reports(world: &World, run: &str, status: &str) -> u16 {
 
 #[tokio::test]
 async fn a_pipeline_that_reports_first_has_the_last_word() {
-    for way in WAYS {
-        let world = world(way, &[]).await;
-        let pipeline = started(&world, "r_1").await;
+    for handling in Handling::ALL {
+        let world = World::builder().hooks(handling).start().await;
+        let pipeline = world.start_run("r_1").await;
         assert_eq!(pipeline_reports(&world, "r_1", "SUCCESS").await, 200);
         let before = world.run("r_1");
-        reach(&world, pipeline, "success").await;
-        assert_eq!(drain(&world).await, 0);
+        world.pipeline_reaches(pipeline, "success").await;
+        assert_eq!(world.receive_all().await, 0);
         assert_eq!(world.run("r_1"), before, "the hook is silent");
     }
 }
 
 #[tokio::test]
 async fn a_hook_that_comes_first_has_the_last_word() {
-    for way in WAYS {
-        let world = world(way, &[]).await;
-        let pipeline = started(&world, "r_1").await;
-        reach(&world, pipeline, "failed").await;
-        assert_eq!(drain(&world).await, 0);
+    for handling in Handling::ALL {
+        let world = World::builder().hooks(handling).start().await;
+        let pipeline = world.start_run("r_1").await;
+        world.pipeline_reaches(pipeline, "failed").await;
+        assert_eq!(world.receive_all().await, 0);
         assert_eq!(pipeline_reports(&world, "r_1", "SUCCESS").await, 422);
-        assert_ended_once(&world, "r_1", pipeline, "failed");
+        world.assert_ended_once("r_1", pipeline, "failed");
     }
 }
 
 #[tokio::test]
 async fn a_pipeline_that_reports_while_its_hook_is_read_wins_and_the_hook_is_answered() {
     for call in [Call::FindRuns, Call::PostLog] {
-        let world = world(Way::InPlace, &[]).await;
-        let pipeline = started(&world, "r_1").await;
+        let world = World::builder().hooks(Handling::InPlace).start().await;
+        let pipeline = world.start_run("r_1").await;
         world.sandbox.gitlab.finish(pipeline, "failed");
-        let hook = event(&world, pipeline);
+        let hook = world.hook(pipeline);
         let hold = world.sandbox.hold(call);
         let report = async {
             hold.reached().await;
             assert_eq!(pipeline_reports(&world, "r_1", "SUCCESS").await, 200);
             hold.release();
         };
-        let ((status, words), ()) = tokio::join!(answer(&world, &hook), report);
+        let ((status, words), ()) = tokio::join!(world.post(&hook), report);
         assert_eq!((status, &words["outcome"]), (200, &json!("Duplicate")));
-        assert_eq!((world.run("r_1").status.as_str(), endings(&world, "r_1").0), ("SUCCESS", 1));
+        assert_eq!((world.run("r_1").status.as_str(), world.endings("r_1").0), ("SUCCESS", 1));
     }
 }
 
 #[tokio::test]
 async fn a_pipeline_that_reports_before_the_report_is_written_keeps_its_end() {
-    let world = world(Way::InPlace, &[]).await;
+    let world = World::builder().hooks(Handling::InPlace).start().await;
     world.sandbox.glint.run("r_1");
     let trigger = world.sandbox.hold(Call::Trigger);
     let report = async {
@@ -150,9 +147,9 @@ async fn a_pipeline_that_reports_before_the_report_is_written_keeps_its_end() {
         assert_eq!(pipeline_reports(&world, "r_1", "SUCCESS").await, 200);
         trigger.release();
     };
-    let (again, ()) = tokio::join!(deliver(&world, "r_1"), report);
+    let (again, ()) = tokio::join!(world.deliver("r_1"), report);
     assert_eq!(again, [0; 0]);
     let pipeline = world.sandbox.gitlab.pipelines()[0].id;
-    assert_eq!(reach(&world, pipeline, "success").await, 200);
-    assert_eq!((world.run("r_1").status.as_str(), endings(&world, "r_1").0), ("SUCCESS", 1));
+    assert_eq!(world.pipeline_reaches(pipeline, "success").await, 200);
+    assert_eq!((world.run("r_1").status.as_str(), world.endings("r_1").0), ("SUCCESS", 1));
 }

@@ -4,9 +4,8 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
-use crate::hooks::house::{HOOK_SECRET, HOOK_TOKEN, Way, answer, assert_ended_once, event, request, started, world};
-use crate::support::World;
 use crate::support::signing::hook_signature;
+use crate::support::{HOOK_SECRET, HOOK_TOKEN, Handling, World, hook_request};
 use sandbox::{Call, Fault};
 
 const KEY: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
@@ -22,7 +21,7 @@ struct Sender {
 impl Sender {
     fn new(world: &World, pipeline: u64) -> Self {
         world.sandbox.gitlab.finish(pipeline, "success");
-        let body = event(world, pipeline)["body"].as_str().unwrap().to_owned();
+        let body = world.hook(pipeline)["body"].as_str().unwrap().to_owned();
         Self { body, now: world.sandbox.now().timestamp() }
     }
 
@@ -56,7 +55,7 @@ impl Sender {
     fn event(&self, headers: &[(&'static str, String)]) -> Value {
         let mut all = vec![("X-Gitlab-Event".to_owned(), "Pipeline Hook".to_owned())];
         all.extend(headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
-        request(&all, &self.body)
+        hook_request(&all, &self.body)
     }
 }
 
@@ -146,16 +145,16 @@ async fn every_form_of_proof_is_judged_as_the_table_says() {
     let mut forms = 0;
     for group in [signed_forms, other_forms] {
         for index in 0.. {
-            let world = world(Way::InPlace, &[]).await;
-            let pipeline = started(&world, "r_1").await;
+            let world = World::builder().hooks(Handling::InPlace).start().await;
+            let pipeline = world.start_run("r_1").await;
             let sender = Sender::new(&world, pipeline);
             let Some((name, secret, headers, expected)) = group(&sender).into_iter().nth(index) else { break };
             world.sandbox.secrets.put(HOOK_SECRET, secret.to_string());
             world.sandbox.journal.clear();
-            let (status, words) = answer(&world, &sender.event(&headers)).await;
+            let (status, words) = world.post(&sender.event(&headers)).await;
             assert_eq!(status, expected, "{name}: {words}");
             if expected == 200 {
-                assert_ended_once(&world, "r_1", pipeline, "success");
+                world.assert_ended_once("r_1", pipeline, "success");
             } else {
                 let calls = world.sandbox.journal.calls();
                 assert!(
@@ -176,9 +175,9 @@ async fn every_form_of_proof_is_judged_as_the_table_says() {
 
 #[tokio::test]
 async fn a_signature_over_other_bytes_proves_nothing() {
-    let world = world(Way::InPlace, &[]).await;
+    let world = World::builder().hooks(Handling::InPlace).start().await;
     world.sandbox.secrets.put(HOOK_SECRET, json!({ "signingToken": KEY }).to_string());
-    let pipeline = started(&world, "r_1").await;
+    let pipeline = world.start_run("r_1").await;
     let sender = Sender::new(&world, pipeline);
     let headers = sender.good();
     let spaced = sender.body.replace("\",\"", "\", \"");
@@ -186,34 +185,34 @@ async fn a_signature_over_other_bytes_proves_nothing() {
     for body in [spaced, failed, format!("{} ", sender.body), format!("{{}}{}", sender.body), String::new()] {
         assert_ne!(body, sender.body);
         let forged = Sender { body, now: sender.now };
-        assert_eq!(answer(&world, &forged.event(&headers)).await.0, 401);
+        assert_eq!(world.post(&forged.event(&headers)).await.0, 401);
     }
     assert_eq!(world.run("r_1").status, "IN_PROGRESS");
-    assert_eq!(answer(&world, &sender.event(&headers)).await.0, 200);
+    assert_eq!(world.post(&sender.event(&headers)).await.0, 200);
 }
 
 #[tokio::test]
 async fn what_gitlab_itself_signs_is_proven_also_as_base64() {
-    let world = world(Way::InPlace, &[]).await;
+    let world = World::builder().hooks(Handling::InPlace).start().await;
     world.sandbox.gitlab.sign_hooks_with(KEY);
     world.sandbox.secrets.put(HOOK_SECRET, json!({ "signingToken": KEY }).to_string());
-    let pipeline = started(&world, "r_1").await;
+    let pipeline = world.start_run("r_1").await;
     world.sandbox.gitlab.finish(pipeline, "success");
-    let mut event = event(&world, pipeline);
+    let mut event = world.hook(pipeline);
     event["body"] = json!(BASE64_STANDARD.encode(event["body"].as_str().unwrap()));
     event["isBase64Encoded"] = json!(true);
-    assert_eq!(answer(&world, &event).await.0, 200);
-    assert_ended_once(&world, "r_1", pipeline, "success");
+    assert_eq!(world.post(&event).await.0, 200);
+    world.assert_ended_once("r_1", pipeline, "success");
 }
 
 #[tokio::test]
 async fn hooks_are_forbidden_where_nobody_set_a_secret_for_them() {
-    let world = world(Way::InPlace, &[("GITLAB_HOOK_SECRET_ID", "")]).await;
-    let pipeline = started(&world, "r_1").await;
+    let world = World::builder().hooks(Handling::InPlace).settings(&[("GITLAB_HOOK_SECRET_ID", "")]).start().await;
+    let pipeline = world.start_run("r_1").await;
     let sender = Sender::new(&world, pipeline);
     world.sandbox.journal.clear();
     for headers in [plain(HOOK_TOKEN), sender.good(), Vec::new()] {
-        let (status, words) = answer(&world, &sender.event(&headers)).await;
+        let (status, words) = world.post(&sender.event(&headers)).await;
         assert_eq!(status, 403);
         assert!(words["hint"].as_str().unwrap().contains("GITLAB_HOOK_SECRET_ID"), "{words}");
     }
@@ -222,9 +221,9 @@ async fn hooks_are_forbidden_where_nobody_set_a_secret_for_them() {
 
 #[tokio::test]
 async fn an_unproven_hook_is_told_of_the_hook_s_secret_and_not_of_glint_s() {
-    let world = world(Way::InPlace, &[]).await;
-    let pipeline = started(&world, "r_1").await;
-    let (_, words) = answer(&world, &Sender::new(&world, pipeline).event(&plain("wrong"))).await;
+    let world = World::builder().hooks(Handling::InPlace).start().await;
+    let pipeline = world.start_run("r_1").await;
+    let (_, words) = world.post(&Sender::new(&world, pipeline).event(&plain("wrong"))).await;
     assert!(words["hint"].as_str().unwrap().contains("GITLAB_HOOK_SECRET_ID"), "{words}");
 }
 
@@ -236,33 +235,33 @@ async fn a_hook_whose_secret_cannot_be_read_now_may_come_again() {
             world.sandbox.secrets.deny(HOOK_SECRET);
         },
     ] {
-        let world = world(Way::InPlace, &[]).await;
-        let pipeline = started(&world, "r_1").await;
+        let world = World::builder().hooks(Handling::InPlace).start().await;
+        let pipeline = world.start_run("r_1").await;
         break_it(&world);
-        let (status, words) = answer(&world, &Sender::new(&world, pipeline).event(&plain(HOOK_TOKEN))).await;
+        let (status, words) = world.post(&Sender::new(&world, pipeline).event(&plain(HOOK_TOKEN))).await;
         assert_eq!(status, 503, "{words}");
     }
 }
 
 #[tokio::test]
 async fn a_rotated_hook_secret_is_read_anew_and_the_one_before_holds_on() {
-    let world = world(Way::InPlace, &[]).await;
-    let (first, second) = (started(&world, "r_1").await, started(&world, "r_2").await);
-    assert_eq!(answer(&world, &event(&world, first)).await.0, 200, "the secret is kept now");
+    let world = World::builder().hooks(Handling::InPlace).start().await;
+    let (first, second) = (world.start_run("r_1").await, world.start_run("r_2").await);
+    assert_eq!(world.post(&world.hook(first)).await.0, 200, "the secret is kept now");
     world.sandbox.secrets.rotate(HOOK_SECRET, json!({ "token": "the token after" }).to_string());
-    assert_eq!(answer(&world, &Sender::new(&world, first).event(&plain("the token after"))).await.0, 200);
-    assert_eq!(answer(&world, &Sender::new(&world, second).event(&plain(HOOK_TOKEN))).await.0, 200);
-    assert_ended_once(&world, "r_1", first, "success");
-    assert_ended_once(&world, "r_2", second, "success");
-    assert_eq!(answer(&world, &Sender::new(&world, first).event(&plain("neither"))).await.0, 401);
+    assert_eq!(world.post(&Sender::new(&world, first).event(&plain("the token after"))).await.0, 200);
+    assert_eq!(world.post(&Sender::new(&world, second).event(&plain(HOOK_TOKEN))).await.0, 200);
+    world.assert_ended_once("r_1", first, "success");
+    world.assert_ended_once("r_2", second, "success");
+    assert_eq!(world.post(&Sender::new(&world, first).event(&plain("neither"))).await.0, 401);
 }
 
 #[tokio::test]
 async fn the_door_of_hooks_takes_posts_alone() {
-    let world = world(Way::InPlace, &[]).await;
-    let pipeline = started(&world, "r_1").await;
+    let world = World::builder().hooks(Handling::InPlace).start().await;
+    let pipeline = world.start_run("r_1").await;
     for method in ["GET", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"] {
-        let mut event = event(&world, pipeline);
+        let mut event = world.hook(pipeline);
         event["requestContext"]["http"]["method"] = json!(method);
         let reply = world.handle(&event).await.unwrap();
         assert_eq!((&reply["statusCode"], &reply["headers"]["allow"]), (&json!(405), &json!("POST")), "{method}");

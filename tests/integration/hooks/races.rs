@@ -2,10 +2,7 @@
 
 use serde_json::json;
 
-use crate::hooks::house::{
-    FINAL, WAYS, Way, answer, assert_ended_once, deliver, drain, endings, event, reach, started, world,
-};
-use crate::support::{World, again, message, sqs_event};
+use crate::support::{FINAL, Handling, World, message, redelivered, sqs_event};
 use sandbox::{Call, Fault, Upstream};
 
 /// Where the delivery of the run stands when its pipeline's hooks come.
@@ -29,14 +26,14 @@ fn stories(last: &'static str) -> [Vec<&'static str>; 3] {
     [vec![last], vec!["pending", "running", last], vec!["running", last, last]]
 }
 
-async fn hooks_at(moment: Moment, way: Way, story: &[&str]) {
-    let world = world(way, &[]).await;
+async fn hooks_at(moment: Moment, handling: Handling, story: &[&str]) {
+    let world = World::builder().hooks(handling).start().await;
     world.sandbox.glint.run("r_1");
     let trigger = world.sandbox.hold(Call::Trigger);
     let hooks = async {
         trigger.reached().await;
         if moment == Moment::BeforeTheAnswer {
-            return tell(&world, way, story).await;
+            return tell(&world, handling, story).await;
         }
         let report = match moment {
             Moment::BeforeTheReport => world.sandbox.hold_before(Call::PatchRun),
@@ -45,29 +42,32 @@ async fn hooks_at(moment: Moment, way: Way, story: &[&str]) {
         trigger.release();
         report.reached().await;
         if moment != Moment::After {
-            tell(&world, way, story).await;
+            tell(&world, handling, story).await;
         }
     };
     let together = async {
         hooks.await;
         trigger.release();
     };
-    let (again, ()) = tokio::join!(deliver(&world, "r_1"), together);
+    let (again, ()) = tokio::join!(world.deliver("r_1"), together);
     assert_eq!(again, [0; 0], "{moment:?}");
     if moment == Moment::After {
-        tell(&world, way, story).await;
+        tell(&world, handling, story).await;
     }
     let pipelines = world.sandbox.gitlab.pipelines();
     assert_eq!(pipelines.len(), 1);
-    assert_ended_once(&world, "r_1", pipelines[0].id, story.last().unwrap());
-    assert_eq!(endings(&world, "r_1").1, 1, "{moment:?}, {way:?}, {story:?}: nobody tried to end it twice");
+    world.assert_ended_once("r_1", pipelines[0].id, story.last().unwrap());
+    assert_eq!(world.endings("r_1").1, 1, "{moment:?}, {handling:?}, {story:?}: nobody tried to end it twice");
 }
 
-async fn tell(world: &World, way: Way, story: &[&str]) {
+async fn tell(world: &World, handling: Handling, story: &[&str]) {
     let pipeline = world.sandbox.gitlab.pipelines()[0].id;
     for status in story {
-        assert_eq!(reach(world, pipeline, status).await, if way == Way::Queued { 202 } else { 200 });
-        assert_eq!(drain(world).await, 0);
+        assert_eq!(
+            world.pipeline_reaches(pipeline, status).await,
+            if handling == Handling::Queued { 202 } else { 200 }
+        );
+        assert_eq!(world.receive_all().await, 0);
     }
 }
 
@@ -75,10 +75,10 @@ async fn tell(world: &World, way: Way, story: &[&str]) {
 async fn hooks_end_the_run_once_at_every_moment_of_its_journey() {
     let mut cells = 0;
     for moment in MOMENTS {
-        for way in WAYS {
+        for handling in Handling::ALL {
             for (status, ..) in FINAL {
                 for story in stories(status) {
-                    hooks_at(moment, way, &story).await;
+                    hooks_at(moment, handling, &story).await;
                     cells += 1;
                 }
             }
@@ -90,68 +90,68 @@ async fn hooks_end_the_run_once_at_every_moment_of_its_journey() {
 
 #[tokio::test]
 async fn a_run_that_its_hook_ended_while_a_second_copy_looked_is_not_started_again() {
-    for way in WAYS {
-        let world = world(way, &[]).await;
+    for handling in Handling::ALL {
+        let world = World::builder().hooks(handling).start().await;
         world.sandbox.glint.run("r_1");
         let look = world.sandbox.hold(Call::GetRun);
         let first = async {
             look.reached().await;
-            let pipeline = started(&world, "r_1").await;
-            reach(&world, pipeline, "success").await;
-            drain(&world).await;
+            let pipeline = world.start_run("r_1").await;
+            world.pipeline_reaches(pipeline, "success").await;
+            world.receive_all().await;
             look.release();
             pipeline
         };
-        let (again, pipeline) = tokio::join!(deliver(&world, "r_1"), first);
+        let (again, pipeline) = tokio::join!(world.deliver("r_1"), first);
         assert_eq!(again, [0; 0]);
         assert_eq!(world.sandbox.gitlab.pipelines().len(), 1, "the claim of the copy met an ended run");
-        assert_ended_once(&world, "r_1", pipeline, "success");
+        world.assert_ended_once("r_1", pipeline, "success");
     }
 }
 
 #[tokio::test]
 async fn a_run_that_ends_between_its_claim_and_its_trigger_stays_ended() {
-    for way in WAYS {
-        let world = world(way, &[]).await;
+    for handling in Handling::ALL {
+        let world = World::builder().hooks(handling).start().await;
         world.sandbox.glint.run("r_1");
-        let earlier = started(&world, "r_0").await;
+        let earlier = world.start_run("r_0").await;
         let trigger = world.sandbox.hold_before(Call::Trigger);
         // Another pipeline of the project proves to be of the run, as one would whose creation took GitLab long.
         world.sandbox.gitlab.finish(earlier, "failed");
-        let mut early = event(&world, earlier);
+        let mut early = world.hook(earlier);
         early["body"] =
             json!(crate::hooks::matching::claiming(&world, &early, crate::support::PROJECT, "r_1").to_string());
         world.sandbox.glint.run("r_0").forget();
         let hook = async {
             trigger.reached().await;
-            answer(&world, &early).await;
-            drain(&world).await;
+            world.post(&early).await;
+            world.receive_all().await;
             trigger.release();
         };
-        let (again, ()) = tokio::join!(deliver(&world, "r_1"), hook);
+        let (again, ()) = tokio::join!(world.deliver("r_1"), hook);
         assert_eq!(again, [0; 0]);
         let late = world.sandbox.gitlab.pipelines().last().unwrap().id;
         assert_ne!(late, earlier);
-        reach(&world, late, "success").await;
-        drain(&world).await;
-        assert_ended_once(&world, "r_1", earlier, "failed");
+        world.pipeline_reaches(late, "success").await;
+        world.receive_all().await;
+        world.assert_ended_once("r_1", earlier, "failed");
     }
 }
 
 #[tokio::test]
 async fn the_same_hook_twice_ends_the_run_once() {
-    for way in WAYS {
+    for handling in Handling::ALL {
         for (status, ..) in FINAL {
-            let world = world(way, &[]).await;
-            let pipeline = started(&world, "r_1").await;
+            let world = World::builder().hooks(handling).start().await;
+            let pipeline = world.start_run("r_1").await;
             world.sandbox.gitlab.finish(pipeline, status);
-            let hook = event(&world, pipeline);
+            let hook = world.hook(pipeline);
             for _ in 0..2 {
-                answer(&world, &hook).await;
-                drain(&world).await;
+                world.post(&hook).await;
+                world.receive_all().await;
             }
-            let run = assert_ended_once(&world, "r_1", pipeline, status);
-            assert_eq!((endings(&world, "r_1").1, run.refused_writes), (1, 0));
+            let run = world.assert_ended_once("r_1", pipeline, status);
+            assert_eq!((world.endings("r_1").1, run.refused_writes), (1, 0));
             assert_eq!(run.logs.len(), 2, "one line for its creation, and one for its end");
         }
     }
@@ -159,12 +159,12 @@ async fn the_same_hook_twice_ends_the_run_once() {
 
 #[tokio::test]
 async fn two_copies_of_a_hook_at_once_end_the_run_once() {
-    let world = world(Way::InPlace, &[]).await;
-    let pipeline = started(&world, "r_1").await;
+    let world = World::builder().hooks(Handling::InPlace).start().await;
+    let pipeline = world.start_run("r_1").await;
     world.sandbox.gitlab.finish(pipeline, "success");
-    let hook = event(&world, pipeline);
+    let hook = world.hook(pipeline);
     let looks = [world.sandbox.hold(Call::FindRuns), world.sandbox.hold(Call::FindRuns)];
-    let both = async { tokio::join!(answer(&world, &hook), answer(&world, &hook)) };
+    let both = async { tokio::join!(world.post(&hook), world.post(&hook)) };
     let release = async {
         for look in &looks {
             look.reached().await;
@@ -173,20 +173,20 @@ async fn two_copies_of_a_hook_at_once_end_the_run_once() {
     };
     let (((first, _), (second, _)), ()) = tokio::join!(both, release);
     assert_eq!((first, second), (200, 200));
-    assert_ended_once(&world, "r_1", pipeline, "success");
+    world.assert_ended_once("r_1", pipeline, "success");
 }
 
 #[tokio::test]
 async fn a_hook_for_a_run_that_ended_writes_nothing() {
-    for way in WAYS {
+    for handling in Handling::ALL {
         for ended in ["SUCCESS", "FAILURE", "DECLINED"] {
-            let world = world(way, &[]).await;
-            let pipeline = started(&world, "r_1").await;
+            let world = World::builder().hooks(handling).start().await;
+            let pipeline = world.start_run("r_1").await;
             world.sandbox.glint.run("r_1").status(ended);
             let before = world.run("r_1");
             for status in ["running", "success"] {
-                reach(&world, pipeline, status).await;
-                assert_eq!(drain(&world).await, 0);
+                world.pipeline_reaches(pipeline, status).await;
+                assert_eq!(world.receive_all().await, 0);
             }
             assert_eq!(world.run("r_1"), before, "not even a refused write");
         }
@@ -196,34 +196,34 @@ async fn a_hook_for_a_run_that_ended_writes_nothing() {
 #[tokio::test]
 async fn glint_down_costs_no_ending_that_is_resent() {
     for outage in [Outage::Refusing, Outage::Answering(503), Outage::Answering(429), Outage::Answering(502)] {
-        let world = world(Way::InPlace, &[]).await;
-        let pipeline = started(&world, "r_1").await;
+        let world = World::builder().hooks(Handling::InPlace).start().await;
+        let pipeline = world.start_run("r_1").await;
         world.sandbox.gitlab.finish(pipeline, "failed");
-        let hook = event(&world, pipeline);
+        let hook = world.hook(pipeline);
         let down = outage.begin(&world);
-        let (status, words) = answer(&world, &hook).await;
+        let (status, words) = world.post(&hook).await;
         assert_eq!((status, &words["outcome"]), (503, &json!("Deferred")), "{words}");
         outage.end(&world);
         drop(down);
-        assert_eq!(answer(&world, &hook).await.0, 200);
-        assert_ended_once(&world, "r_1", pipeline, "failed");
+        assert_eq!(world.post(&hook).await.0, 200);
+        world.assert_ended_once("r_1", pipeline, "failed");
     }
 }
 
 #[tokio::test]
 async fn glint_down_costs_no_ending_that_is_queued() {
     for outage in [Outage::Refusing, Outage::Answering(503), Outage::Answering(429), Outage::Answering(502)] {
-        let world = world(Way::Queued, &[]).await;
-        let pipeline = started(&world, "r_1").await;
+        let world = World::builder().hooks(Handling::Queued).start().await;
+        let pipeline = world.start_run("r_1").await;
         let down = outage.begin(&world);
-        assert_eq!(reach(&world, pipeline, "failed").await, 202, "GitLab is not made to wait for Glint");
+        assert_eq!(world.pipeline_reaches(pipeline, "failed").await, 202, "GitLab is not made to wait for Glint");
         let received = world.sandbox.queue.receive(10);
         assert_eq!(world.handle(&received).await.unwrap()["batchItemFailures"].as_array().unwrap().len(), 1);
         outage.end(&world);
         drop(down);
         let reply = world.handle(&received).await.unwrap();
         assert!(world.sandbox.queue.acknowledge(&received, Some(reply)).is_empty());
-        assert_ended_once(&world, "r_1", pipeline, "failed");
+        world.assert_ended_once("r_1", pipeline, "failed");
         assert!(world.sandbox.queue.messages().is_empty());
     }
 }
@@ -252,35 +252,35 @@ impl Outage {
 
 #[tokio::test]
 async fn an_answer_of_glint_that_is_lost_after_the_end_was_written_ends_it_once() {
-    for way in WAYS {
+    for handling in Handling::ALL {
         for fault in [Fault::ResetAfter, Fault::status_after(500), Fault::Garbage, Fault::EmptyBody] {
-            let world = world(way, &[]).await;
-            let pipeline = started(&world, "r_1").await;
+            let world = World::builder().hooks(handling).start().await;
+            let pipeline = world.start_run("r_1").await;
             world.sandbox.fail(Call::PatchRun).with(fault);
-            reach(&world, pipeline, "success").await;
-            assert_eq!(drain(&world).await, 0);
-            assert_ended_once(&world, "r_1", pipeline, "success");
+            world.pipeline_reaches(pipeline, "success").await;
+            assert_eq!(world.receive_all().await, 0);
+            world.assert_ended_once("r_1", pipeline, "success");
         }
     }
 }
 
 #[tokio::test]
 async fn a_run_whose_report_was_lost_is_healed_by_its_hook() {
-    for way in WAYS {
-        let world = world(way, &[]).await;
+    for handling in Handling::ALL {
+        let world = World::builder().hooks(handling).start().await;
         world.sandbox.glint.run("r_1");
         world.sandbox.fail(Call::Trigger).with(Fault::ResetAfter);
-        assert_eq!(deliver(&world, "r_1").await, [0], "GitLab's answer was lost");
+        assert_eq!(world.deliver("r_1").await, [0], "GitLab's answer was lost");
         let pipeline = world.sandbox.gitlab.pipelines()[0].id;
         assert_eq!(world.run("r_1").external_run_id, None);
-        reach(&world, pipeline, "running").await;
-        drain(&world).await;
+        world.pipeline_reaches(pipeline, "running").await;
+        world.receive_all().await;
         assert_eq!(world.run("r_1").links(), [world.sandbox.gitlab.pipeline(pipeline).web_url]);
         let second = sqs_event(&[&message("r_1").to_string()], 2);
-        assert_eq!(again(&world.handle(&second).await.unwrap()), [0; 0], "the next receive sees a duplicate");
-        reach(&world, pipeline, "success").await;
-        drain(&world).await;
+        assert_eq!(redelivered(&world.handle(&second).await.unwrap()), [0; 0], "the next receive sees a duplicate");
+        world.pipeline_reaches(pipeline, "success").await;
+        world.receive_all().await;
         assert_eq!(world.sandbox.gitlab.pipelines().len(), 1);
-        assert_ended_once(&world, "r_1", pipeline, "success");
+        world.assert_ended_once("r_1", pipeline, "success");
     }
 }

@@ -2,26 +2,28 @@
 
 use serde_json::{Value, json};
 
-use crate::hooks::house::{Way, answer, assert_ended_once, calls_to_glint, changed, event, started, world};
 use crate::hooks::matching::{assert_silent, foreign_pipeline};
-use crate::support::{PROJECT, World, furnish};
+use crate::support::{Handling, PROJECT, World, furnish};
 use sandbox::Sandbox;
 
 #[tokio::test]
 async fn what_is_no_pipeline_of_a_trigger_is_answered_and_asks_glint_nothing() {
-    let world = world(Way::InPlace, &[]).await;
-    let pipeline = started(&world, "r_1").await;
+    let world = World::builder().hooks(Handling::InPlace).start().await;
+    let pipeline = world.start_run("r_1").await;
     world.sandbox.gitlab.finish(pipeline, "success");
     let upstream = json!({ "project": { "id": 41 }, "pipeline_id": 30, "job_id": 3401 });
     let sources = ["push", "web", "schedule", "api", "pipeline", "parent_pipeline", "merge_request_event", "chat", ""];
     let mut silent: Vec<(String, Value)> = sources
         .map(|source| {
-            (source.to_owned(), changed(&world, pipeline, |body| body["object_attributes"]["source"] = json!(source)))
+            (
+                source.to_owned(),
+                world.changed_hook(pipeline, |body| body["object_attributes"]["source"] = json!(source)),
+            )
         })
         .to_vec();
-    silent.push(("child".to_owned(), changed(&world, pipeline, |body| body["source_pipeline"] = upstream)));
+    silent.push(("child".to_owned(), world.changed_hook(pipeline, |body| body["source_pipeline"] = upstream)));
     for (name, body) in other_events() {
-        let mut event = event(&world, pipeline);
+        let mut event = world.hook(pipeline);
         event["headers"]["x-gitlab-event"] = json!(name);
         event["body"] = json!(body.to_string());
         silent.push((name.to_owned(), event));
@@ -29,7 +31,7 @@ async fn what_is_no_pipeline_of_a_trigger_is_answered_and_asks_glint_nothing() {
     for (why, event) in &silent {
         world.sandbox.journal.clear();
         assert_silent(&world, event, why).await;
-        assert!(calls_to_glint(&world).is_empty(), "{why}");
+        assert!(world.calls_to_glint().is_empty(), "{why}");
     }
     println!("{} silent hooks", silent.len());
     assert_eq!(silent.len(), 22);
@@ -71,12 +73,12 @@ fn other_events() -> [(&'static str, Value); 12] {
 
 #[tokio::test]
 async fn a_foreign_pipeline_is_answered_and_leaves_every_run_alone() {
-    let world = world(Way::InPlace, &[]).await;
-    started(&world, "r_1").await;
+    let world = World::builder().hooks(Handling::InPlace).start().await;
+    world.start_run("r_1").await;
     let foreign = foreign_pipeline(&world, "somebody/else").await;
     for status in ["pending", "running", "success"] {
         world.sandbox.gitlab.finish(foreign, status);
-        assert_silent(&world, &event(&world, foreign), status).await;
+        assert_silent(&world, &world.hook(foreign), status).await;
     }
 }
 
@@ -98,18 +100,18 @@ async fn members_that_are_null_or_missing_or_new_do_not_make_a_hook_unreadable()
         ("something new", |body| body["object_attributes"]["inputs"] = json!({ "a": [1] })),
     ];
     for (why, change) in sparse {
-        let world = world(Way::InPlace, &[]).await;
-        let pipeline = started(&world, "r_1").await;
+        let world = World::builder().hooks(Handling::InPlace).start().await;
+        let pipeline = world.start_run("r_1").await;
         world.sandbox.gitlab.finish(pipeline, "failed");
-        assert_eq!(answer(&world, &changed(&world, pipeline, change)).await.0, 200, "{why}");
-        assert_ended_once(&world, "r_1", pipeline, "failed");
+        assert_eq!(world.post(&world.changed_hook(pipeline, change)).await.0, 200, "{why}");
+        world.assert_ended_once("r_1", pipeline, "failed");
     }
 }
 
 #[tokio::test]
 async fn a_proven_hook_that_cannot_be_read_is_a_bad_request() {
-    let world = world(Way::InPlace, &[]).await;
-    let pipeline = started(&world, "r_1").await;
+    let world = World::builder().hooks(Handling::InPlace).start().await;
+    let pipeline = world.start_run("r_1").await;
     for body in [
         "",
         "null",
@@ -119,9 +121,9 @@ async fn a_proven_hook_that_cannot_be_read_is_a_bad_request() {
         r#"{"object_kind":"pipeline"}"#,
         r#"{"object_kind":"pipeline","object_attributes":{"id":"x"},"project":{"id":1,"path_with_namespace":"a/b"}}"#,
     ] {
-        let mut event = event(&world, pipeline);
+        let mut event = world.hook(pipeline);
         event["body"] = json!(body);
-        assert_eq!(answer(&world, &event).await.0, 400, "{body}");
+        assert_eq!(world.post(&event).await.0, 400, "{body}");
     }
     assert_eq!(world.run("r_1").status, "IN_PROGRESS");
 }
@@ -132,13 +134,13 @@ async fn an_unfurnished_function_answers_hooks_all_the_same() {
     furnish(&sandbox);
     sandbox.secrets.put("h", json!({ "token": "t" }).to_string());
     sandbox.gitlab.hook_token("t");
-    let world = World::of(sandbox, &[("GITLAB_HOOK_SECRET_ID", "h")]);
+    let world = World::builder().settings(&[("GITLAB_HOOK_SECRET_ID", "h")]).around(sandbox);
     let pipeline = foreign_pipeline(&world, PROJECT).await;
     assert_silent(
         &world,
         &{
             world.sandbox.gitlab.finish(pipeline, "success");
-            event(&world, pipeline)
+            world.hook(pipeline)
         },
         "no run at all",
     )

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::hooks::house::{FINAL, WAYS, Way, answer, assert_ended_once, changed, drain, event, reach, started, world};
+use crate::support::{FINAL, Handling, World};
 use sandbox::Call;
 
 const MOVING: [(&str, &str); 2] = [("pending", "GitLab pipeline pending"), ("running", "GitLab pipeline running")];
@@ -11,13 +11,16 @@ const SILENT: [&str; 7] =
 
 #[tokio::test]
 async fn pending_and_running_move_the_label_and_nothing_else() {
-    for way in WAYS {
-        let world = world(way, &[]).await;
-        let pipeline = started(&world, "r_1").await;
+    for handling in Handling::ALL {
+        let world = World::builder().hooks(handling).start().await;
+        let pipeline = world.start_run("r_1").await;
         for (status, label) in MOVING {
             let before = world.run("r_1");
-            assert_eq!(reach(&world, pipeline, status).await, if way == Way::Queued { 202 } else { 200 });
-            assert_eq!(drain(&world).await, 0);
+            assert_eq!(
+                world.pipeline_reaches(pipeline, status).await,
+                if handling == Handling::Queued { 202 } else { 200 }
+            );
+            assert_eq!(world.receive_all().await, 0);
             let run = world.run("r_1");
             assert_eq!((run.status.as_str(), run.status_label.as_deref()), ("IN_PROGRESS", Some(label)));
             assert_eq!(
@@ -31,23 +34,23 @@ async fn pending_and_running_move_the_label_and_nothing_else() {
 
 #[tokio::test]
 async fn the_same_label_is_not_written_twice() {
-    let world = world(Way::InPlace, &[]).await;
-    let pipeline = started(&world, "r_1").await;
-    assert_eq!(reach(&world, pipeline, "running").await, 200);
+    let world = World::builder().hooks(Handling::InPlace).start().await;
+    let pipeline = world.start_run("r_1").await;
+    assert_eq!(world.pipeline_reaches(pipeline, "running").await, 200);
     let writes = world.run("r_1").writes.len();
-    assert_eq!(reach(&world, pipeline, "running").await, 200);
+    assert_eq!(world.pipeline_reaches(pipeline, "running").await, 200);
     assert_eq!(world.run("r_1").writes.len(), writes);
 }
 
 #[tokio::test]
 async fn the_four_final_statuses_end_the_run_each_in_its_own_words() {
-    for way in WAYS {
+    for handling in Handling::ALL {
         for (status, ending, label) in FINAL {
-            let world = world(way, &[]).await;
-            let pipeline = started(&world, "r_1").await;
-            reach(&world, pipeline, status).await;
-            assert_eq!(drain(&world).await, 0);
-            let run = assert_ended_once(&world, "r_1", pipeline, status);
+            let world = World::builder().hooks(handling).start().await;
+            let pipeline = world.start_run("r_1").await;
+            world.pipeline_reaches(pipeline, status).await;
+            assert_eq!(world.receive_all().await, 0);
+            let run = world.assert_ended_once("r_1", pipeline, status);
             let words = format!("{label}: {}", world.sandbox.gitlab.pipeline(pipeline).web_url);
             assert_eq!(run.summary.as_deref(), Some(words.as_str()), "{ending}");
             assert_eq!(run.logs.last().unwrap().message, words);
@@ -58,23 +61,23 @@ async fn the_four_final_statuses_end_the_run_each_in_its_own_words() {
 
 #[tokio::test]
 async fn the_log_line_comes_before_the_write_that_ends_the_run() {
-    let world = world(Way::InPlace, &[]).await;
-    let pipeline = started(&world, "r_1").await;
+    let world = World::builder().hooks(Handling::InPlace).start().await;
+    let pipeline = world.start_run("r_1").await;
     world.sandbox.journal.clear();
-    assert_eq!(reach(&world, pipeline, "failed").await, 200);
-    assert_eq!(crate::hooks::house::calls_to_glint(&world), [Call::FindRuns, Call::PostLog, Call::PatchRun]);
+    assert_eq!(world.pipeline_reaches(pipeline, "failed").await, 200);
+    assert_eq!(world.calls_to_glint(), [Call::FindRuns, Call::PostLog, Call::PatchRun]);
     assert_eq!(world.run("r_1").refused_writes, 0);
 }
 
 #[tokio::test]
 async fn statuses_between_the_phases_are_answered_and_make_no_call() {
-    for way in WAYS {
-        let world = world(way, &[]).await;
-        let pipeline = started(&world, "r_1").await;
+    for handling in Handling::ALL {
+        let world = World::builder().hooks(handling).start().await;
+        let pipeline = world.start_run("r_1").await;
         let before = world.run("r_1");
         for status in SILENT {
             world.sandbox.journal.clear();
-            assert_eq!(reach(&world, pipeline, status).await, 200, "{status}");
+            assert_eq!(world.pipeline_reaches(pipeline, status).await, 200, "{status}");
             assert!(world.sandbox.journal.calls().iter().all(|call| *call == Call::GetSecret), "{status}");
         }
         assert!(world.sandbox.queue.messages().is_empty());
@@ -86,41 +89,42 @@ async fn statuses_between_the_phases_are_answered_and_make_no_call() {
 
 #[tokio::test]
 async fn a_status_that_nobody_knows_yet_is_answered_and_ignored() {
-    let world = world(Way::InPlace, &[]).await;
-    let pipeline = started(&world, "r_1").await;
+    let world = World::builder().hooks(Handling::InPlace).start().await;
+    let pipeline = world.start_run("r_1").await;
     for status in [json!("paused"), json!("SUCCESS"), json!(""), json!(null)] {
-        let event = changed(&world, pipeline, |body| body["object_attributes"]["status"] = status.clone());
-        assert_eq!(answer(&world, &event).await.0, 200, "{status}");
+        let event = world.changed_hook(pipeline, |body| body["object_attributes"]["status"] = status.clone());
+        assert_eq!(world.post(&event).await.0, 200, "{status}");
     }
     assert_eq!(world.run("r_1").status, "IN_PROGRESS");
 }
 
 #[tokio::test]
 async fn a_retried_pipeline_does_not_reopen_its_run() {
-    for way in WAYS {
-        let world = world(way, &[]).await;
-        let pipeline = started(&world, "r_1").await;
+    for handling in Handling::ALL {
+        let world = World::builder().hooks(handling).start().await;
+        let pipeline = world.start_run("r_1").await;
         for status in ["running", "failed", "running", "success"] {
-            reach(&world, pipeline, status).await;
-            assert_eq!(drain(&world).await, 0);
+            world.pipeline_reaches(pipeline, status).await;
+            assert_eq!(world.receive_all().await, 0);
         }
-        let run = assert_ended_once(&world, "r_1", pipeline, "failed");
+        let run = world.assert_ended_once("r_1", pipeline, "failed");
         assert_eq!(run.refused_writes, 0, "an ended run is never written to");
     }
 }
 
 #[tokio::test]
 async fn a_hook_that_glint_ends_by_itself_writes_no_status() {
-    let world = world(Way::InPlace, &[]).await;
-    let pipeline = started(&world, "r_1").await;
+    let world = World::builder().hooks(Handling::InPlace).start().await;
+    let pipeline = world.start_run("r_1").await;
     world.sandbox.glint.run("r_1").synchronized();
     assert_eq!(
-        answer(&world, &{
-            world.sandbox.gitlab.finish(pipeline, "success");
-            event(&world, pipeline)
-        })
-        .await
-        .0,
+        world
+            .post(&{
+                world.sandbox.gitlab.finish(pipeline, "success");
+                world.hook(pipeline)
+            })
+            .await
+            .0,
         200
     );
     let writes = world.sandbox.journal.of(Call::PatchRun);

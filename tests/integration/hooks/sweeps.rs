@@ -4,11 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::hooks::house::{
-    FINAL, READ_SECRET, READ_TOKEN, Way, answer, assert_ended_once, endings, event, of, started, world,
-};
-use crate::support::{PROJECT, World, plain_client};
-use sandbox::{Call, Fault, Sandbox, Upstream};
+use crate::support::{FINAL, Handling, PROJECT, READ_SECRET, READ_TOKEN, World, plain_client};
+use sandbox::{Call, Fault, Upstream};
 
 const STILL: [&str; 9] = [
     "created",
@@ -23,12 +20,8 @@ const STILL: [&str; 9] = [
 ];
 
 /// A world whose function may look pipelines up.
-async fn watchful() -> World {
-    let sandbox = Sandbox::start().await;
-    let world = of(sandbox, Way::InPlace, &[("GITLAB_READ_SECRET_ID", READ_SECRET)]);
-    world.sandbox.secrets.put(READ_SECRET, READ_TOKEN);
-    world.sandbox.gitlab.read_token(READ_TOKEN);
-    world
+async fn with_read_token() -> World {
+    World::builder().hooks(Handling::InPlace).read_token().start().await
 }
 
 async fn sweep(world: &World) -> Value {
@@ -40,7 +33,7 @@ async fn many(world: &World, count: usize) -> Vec<(String, u64)> {
     let mut runs = Vec::new();
     for number in 0..count {
         let run = format!("r_{number}");
-        let pipeline = started(world, &run).await;
+        let pipeline = world.start_run(&run).await;
         runs.push((run, pipeline));
     }
     runs
@@ -48,7 +41,7 @@ async fn many(world: &World, count: usize) -> Vec<(String, u64)> {
 
 #[tokio::test]
 async fn runs_whose_hook_never_came_end_as_their_pipelines_did() {
-    let world = watchful().await;
+    let world = with_read_token().await;
     let runs = many(&world, FINAL.len()).await;
     for ((_, pipeline), (status, ..)) in runs.iter().zip(FINAL) {
         world.sandbox.gitlab.add_job(*pipeline, "deploy", "failed", Some("script_failure"));
@@ -56,7 +49,7 @@ async fn runs_whose_hook_never_came_end_as_their_pipelines_did() {
     }
     assert_eq!(sweep(&world).await, json!({ "runs": 4, "ended": 4, "left": 0 }));
     for ((run, pipeline), (status, ..)) in runs.iter().zip(FINAL) {
-        let run = assert_ended_once(&world, run, *pipeline, status);
+        let run = world.assert_ended_once(run, *pipeline, status);
         let named = run.summary.unwrap().contains("job `deploy` of stage `deploy` failed (script_failure): http");
         assert_eq!(named, status == "failed");
     }
@@ -65,7 +58,7 @@ async fn runs_whose_hook_never_came_end_as_their_pipelines_did() {
 
 #[tokio::test]
 async fn what_is_still_on_its_way_stays_in_progress() {
-    let world = watchful().await;
+    let world = with_read_token().await;
     let runs = many(&world, STILL.len()).await;
     for ((_, pipeline), status) in runs.iter().zip(STILL) {
         world.sandbox.gitlab.finish(*pipeline, status);
@@ -77,13 +70,13 @@ async fn what_is_still_on_its_way_stays_in_progress() {
 
 #[tokio::test]
 async fn runs_that_are_not_ours_are_not_looked_up() {
-    let world = watchful().await;
+    let world = with_read_token().await;
     world.sandbox.glint.run("r_unlinked");
     world.sandbox.glint.run("r_other").external_id("tf_17").link("https://ci.example.com/17");
     for id in ["gl_1", "gl_a_b", "gl_1_2_3", "GL_1_2", "gl_-1_2", "gl_1_"] {
         world.sandbox.glint.run(id).external_id(id);
     }
-    let pipeline = started(&world, "r_ended").await;
+    let pipeline = world.start_run("r_ended").await;
     world.sandbox.gitlab.finish(pipeline, "failed");
     world.sandbox.glint.run("r_ended").status("SUCCESS");
     let before = world.sandbox.glint.runs();
@@ -94,8 +87,8 @@ async fn runs_that_are_not_ours_are_not_looked_up() {
 
 #[tokio::test]
 async fn without_a_token_it_says_so_and_asks_nobody() {
-    let world = world(Way::InPlace, &[]).await;
-    let pipeline = started(&world, "r_1").await;
+    let world = World::builder().hooks(Handling::InPlace).start().await;
+    let pipeline = world.start_run("r_1").await;
     world.sandbox.gitlab.finish(pipeline, "success");
     world.sandbox.journal.clear();
     let swept = sweep(&world).await;
@@ -106,8 +99,8 @@ async fn without_a_token_it_says_so_and_asks_nobody() {
 
 #[tokio::test]
 async fn a_token_or_a_glint_that_cannot_be_reached_is_the_reason_of_an_empty_sweep() {
-    let world = watchful().await;
-    let pipeline = started(&world, "r_1").await;
+    let world = with_read_token().await;
+    let pipeline = world.start_run("r_1").await;
     world.sandbox.gitlab.finish(pipeline, "success");
     world.sandbox.secrets.delete(READ_SECRET);
     assert!(sweep(&world).await["reason"].as_str().unwrap().contains(READ_SECRET));
@@ -118,7 +111,7 @@ async fn a_token_or_a_glint_that_cannot_be_reached_is_the_reason_of_an_empty_swe
     assert!(sweep(&world).await["reason"].as_str().unwrap().contains("Glint does not answer"));
     drop(down);
     assert_eq!(sweep(&world).await["ended"], 1);
-    assert_ended_once(&world, "r_1", pipeline, "success");
+    world.assert_ended_once("r_1", pipeline, "success");
 }
 
 #[tokio::test]
@@ -132,7 +125,7 @@ async fn one_pipeline_that_gitlab_does_not_show_does_not_stop_the_rest() {
         Fault::WrongTypes,
         Fault::throttled(60),
     ] {
-        let world = watchful().await;
+        let world = with_read_token().await;
         let runs = many(&world, 6).await;
         for (_, pipeline) in &runs {
             world.sandbox.gitlab.finish(*pipeline, "success");
@@ -144,7 +137,7 @@ async fn one_pipeline_that_gitlab_does_not_show_does_not_stop_the_rest() {
         for (index, (run, pipeline)) in runs.iter().enumerate() {
             match index {
                 2 => assert_eq!(world.run(run).status, "IN_PROGRESS"),
-                _ => drop(assert_ended_once(&world, run, *pipeline, "success")),
+                _ => drop(world.assert_ended_once(run, *pipeline, "success")),
             }
         }
     }
@@ -152,7 +145,7 @@ async fn one_pipeline_that_gitlab_does_not_show_does_not_stop_the_rest() {
 
 #[tokio::test]
 async fn a_refused_write_of_one_run_does_not_stop_the_rest() {
-    let world = watchful().await;
+    let world = with_read_token().await;
     let runs = many(&world, 5).await;
     for (_, pipeline) in &runs {
         world.sandbox.gitlab.finish(*pipeline, "failed");
@@ -163,13 +156,13 @@ async fn a_refused_write_of_one_run_does_not_stop_the_rest() {
     world.sandbox.heal();
     assert_eq!(sweep(&world).await, json!({ "runs": 1, "ended": 1, "left": 0 }));
     for (run, pipeline) in &runs {
-        assert_ended_once(&world, run, *pipeline, "failed");
+        world.assert_ended_once(run, *pipeline, "failed");
     }
 }
 
 #[tokio::test]
 async fn many_runs_are_swept_a_few_at_a_time_and_the_deadline_is_kept() {
-    let mut world = watchful().await;
+    let mut world = with_read_token().await;
     let runs = many(&world, 120).await;
     for (_, pipeline) in &runs {
         world.sandbox.gitlab.finish(*pipeline, "success");
@@ -181,7 +174,7 @@ async fn many_runs_are_swept_a_few_at_a_time_and_the_deadline_is_kept() {
     world.time = Duration::from_secs(600);
     assert_eq!(sweep(&world).await, json!({ "runs": 120, "ended": 120, "left": 0 }));
     for (run, pipeline) in &runs {
-        assert_ended_once(&world, run, *pipeline, "success");
+        world.assert_ended_once(run, *pipeline, "success");
     }
     let looks = world.sandbox.journal.of(Call::GetPipeline);
     assert_eq!(looks.len(), 120, "one look at each");
@@ -190,7 +183,7 @@ async fn many_runs_are_swept_a_few_at_a_time_and_the_deadline_is_kept() {
 
 #[tokio::test]
 async fn four_pipelines_are_looked_up_at_once_and_no_fifth() {
-    let world = watchful().await;
+    let world = with_read_token().await;
     let runs = many(&world, 12).await;
     for (_, pipeline) in &runs {
         world.sandbox.gitlab.finish(*pipeline, "success");
@@ -212,41 +205,41 @@ async fn four_pipelines_are_looked_up_at_once_and_no_fifth() {
 
 #[tokio::test(start_paused = true)]
 async fn a_gitlab_that_never_answers_costs_the_sweep_no_more_than_its_deadline() {
-    let mut world = watchful().await;
+    let mut world = with_read_token().await;
     let runs = many(&world, 12).await;
     world.sandbox.fail(Call::GetPipeline).every().with(Fault::StallBefore);
     world.time = Duration::from_secs(30);
     let start = tokio::time::Instant::now();
     assert_eq!(sweep(&world).await, json!({ "runs": 12, "ended": 0, "left": 12 }));
     assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
-    assert!(runs.iter().all(|(run, _)| endings(&world, run).1 == 0));
+    assert!(runs.iter().all(|(run, _)| world.endings(run).1 == 0));
 }
 
 #[tokio::test]
 async fn a_hook_and_a_sweep_at_once_end_the_run_once() {
-    let world = watchful().await;
-    let pipeline = started(&world, "r_1").await;
+    let world = with_read_token().await;
+    let pipeline = world.start_run("r_1").await;
     world.sandbox.gitlab.finish(pipeline, "failed");
     let look = world.sandbox.hold(Call::GetPipeline);
     let hook = async {
         look.reached().await;
-        assert_eq!(answer(&world, &event(&world, pipeline)).await.0, 200);
+        assert_eq!(world.post(&world.hook(pipeline)).await.0, 200);
         look.release();
     };
     let (swept, ()) = tokio::join!(sweep(&world), hook);
     assert_eq!(swept, json!({ "runs": 1, "ended": 0, "left": 0 }));
-    assert_ended_once(&world, "r_1", pipeline, "failed");
+    world.assert_ended_once("r_1", pipeline, "failed");
 }
 
 #[tokio::test]
 async fn a_sweep_writes_the_deployment_entity_too() {
     let settings = [("GITLAB_READ_SECRET_ID", READ_SECRET), ("DEPLOYMENT_BLUEPRINT", "deployment")];
-    let mut world = watchful().await;
+    let mut world = with_read_token().await;
     world.restart(&settings);
-    let pipeline = started(&world, "r_1").await;
+    let pipeline = world.start_run("r_1").await;
     world.sandbox.gitlab.finish(pipeline, "success");
     sweep(&world).await;
-    assert_ended_once(&world, "r_1", pipeline, "success");
+    world.assert_ended_once("r_1", pipeline, "success");
     let entities = world.sandbox.glint.entities();
     assert_eq!((entities.len(), entities[0].identifier.as_str()), (1, "billing-staging"));
     assert_eq!(entities[0].properties["commitSha"], json!(world.sandbox.gitlab.pipeline(pipeline).sha));

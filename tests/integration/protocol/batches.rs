@@ -10,7 +10,7 @@ use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use proptest::test_runner::{Config as Cases, TestRunner};
 use serde_json::{Value, json};
 
-use crate::support::{World, again, furnish, message, sqs_event};
+use crate::support::{World, furnish, message, redelivered, sqs_event};
 use sandbox::{Call, Fault, Sandbox};
 
 /// What becomes of one message of a batch.
@@ -25,7 +25,7 @@ enum Kind {
 impl Kind {
     const ALL: [Self; 4] = [Self::Starts, Self::IsRefused, Self::HasToWait, Self::IsUnreadable];
 
-    fn again(self) -> bool {
+    fn is_redelivered(self) -> bool {
         matches!(self, Self::HasToWait | Self::IsUnreadable)
     }
 
@@ -59,7 +59,7 @@ async fn every_mixture_of_outcomes_is_answered_with_exactly_its_retryable_ids() 
             let bodies: Vec<String> =
                 kinds.iter().enumerate().map(|(place, kind)| kind.message(&world.sandbox, &run(place))).collect();
             let bodies: Vec<&str> = bodies.iter().map(String::as_str).collect();
-            let expected: Vec<usize> = (0..kinds.len()).filter(|place| kinds[*place].again()).collect();
+            let expected: Vec<usize> = (0..kinds.len()).filter(|place| kinds[*place].is_redelivered()).collect();
             assert_eq!(world.queue(&bodies).await, expected, "{kinds:?}");
             for (place, kind) in kinds.iter().enumerate() {
                 let state = world.run(&run(place));
@@ -95,7 +95,7 @@ impl Batch {
     }
 
     /// What must come again: all that cannot be read, and of each run everything from its first failure on.
-    fn again(&self) -> Vec<usize> {
+    fn redelivered(&self) -> Vec<usize> {
         let mut seen = [0; 3];
         let mut again = Vec::new();
         for (place, run) in self.runs.iter().enumerate() {
@@ -126,7 +126,7 @@ impl Batch {
         let text = |(run, bad): (&usize, &bool)| if *bad { "{".to_owned() } else { message(&name(*run)).to_string() };
         let bodies: Vec<String> = self.runs.iter().zip(&self.unreadable).map(text).collect();
         let bodies: Vec<&str> = bodies.iter().map(String::as_str).collect();
-        assert_eq!(world.queue(&bodies).await, self.again());
+        assert_eq!(world.queue(&bodies).await, self.redelivered());
         for run in 0..3 {
             let first = self.runs.iter().zip(&self.unreadable).any(|(one, bad)| *one == run && !bad);
             let started = first && self.fails_at[run] != Some(0);
@@ -193,7 +193,7 @@ async fn a_panic_in_one_delivery_fails_that_delivery_alone() {
         let payload = serde_json::value::to_raw_value(&event).unwrap();
         let deadline = SystemTime::from(sandbox.now()) + Duration::from_secs(45);
         let reply = app.handle(&payload, Invocation { deadline }).await.unwrap();
-        let again = again(&serde_json::from_str(reply.get()).unwrap());
+        let again = redelivered(&serde_json::from_str(reply.get()).unwrap());
         if readings.load(Ordering::Relaxed) < at {
             assert!(again.is_empty());
             break;

@@ -4,7 +4,6 @@ use futures_util::future::join_all;
 
 use crate::protocol::history::{End, Setup, enqueue, hold_all, next_event, nothing_secret};
 use crate::support::PROJECT;
-use sandbox::Sandbox;
 
 const RUNS: usize = 500;
 /// Invocations side by side, as the queue's event source allows.
@@ -14,8 +13,7 @@ const RECEIVES: u32 = 20;
 
 #[tokio::test(start_paused = true)]
 async fn a_burst_of_500_runs_drains_at_25_pipelines_a_minute() {
-    let sandbox = Sandbox::start_at("2026-01-05T09:12:04.120Z".parse().unwrap()).await;
-    let world = Setup { reads: false, queues: true }.around(sandbox, RECEIVES);
+    let world = Setup { reads: false, queues: true }.builder(RECEIVES).at("2026-01-05T09:12:04.120Z").start().await;
     world.sandbox.gitlab.project(PROJECT).throttle(25);
     let start = world.sandbox.now();
     for number in 0..RUNS {

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use serde_json::Value;
 
 use crate::protocol::history::{End, RECEIVES, Setup, enqueue, hold, webhook};
-use crate::support::{World, again, message, sqs_event};
+use crate::support::{World, message, redelivered, sqs_event};
 use sandbox::{Call, Fault};
 
 const OURS: [&str; 2] = ["Triggering GitLab pipeline", "Waiting for GitLab to confirm"];
@@ -12,7 +12,7 @@ const READS: Setup = Setup { reads: true, queues: false };
 
 /// A run of this label, last written to so many seconds ago.
 async fn labelled(setup: Setup, label: &str, seconds: i64) -> World {
-    let world = setup.world().await;
+    let world = setup.start().await;
     let written = world.sandbox.now() - TimeDelta::seconds(seconds);
     world.sandbox.glint.run("r_1").label(label).updated_at(written);
     world
@@ -21,7 +21,7 @@ async fn labelled(setup: Setup, label: &str, seconds: i64) -> World {
 /// Whether it must come again after this receive, as the queue counts it.
 async fn received(world: &World, receives: u32) -> bool {
     let reply = world.handle(&sqs_event(&[&message("r_1").to_string()], receives)).await.unwrap();
-    !again(&reply).is_empty()
+    !redelivered(&reply).is_empty()
 }
 
 fn triggers(world: &World) -> usize {
@@ -71,7 +71,7 @@ async fn absence_counts_only_once_the_claim_is_ninety_seconds_old() {
 #[tokio::test(start_paused = true)]
 async fn absence_counts_only_if_every_candidate_could_be_read() {
     for fault in [Fault::status(403), Fault::status(404), Fault::status(500), Fault::Garbage, Fault::WrongTypes] {
-        let world = READS.world().await;
+        let world = READS.start().await;
         enqueue(&world.sandbox, "r_other");
         world.handle(&world.sandbox.queue.receive(1)).await.unwrap();
         let written = world.sandbox.now() - TimeDelta::seconds(600);
@@ -87,7 +87,7 @@ async fn absence_counts_only_if_every_candidate_could_be_read() {
 
 #[tokio::test(start_paused = true)]
 async fn a_lost_pipeline_is_found_among_those_of_other_runs() {
-    let world = READS.world().await;
+    let world = READS.start().await;
     world.sandbox.fail(Call::Trigger).nth(4).with(Fault::ResetAfter);
     for number in 0..8 {
         let run = if number == 3 { "r_1".to_owned() } else { format!("r_other_{number}") };
@@ -103,7 +103,7 @@ async fn a_lost_pipeline_is_found_among_those_of_other_runs() {
 #[tokio::test(start_paused = true)]
 async fn a_run_whose_state_cannot_be_read_is_never_triggered() {
     for fault in [Fault::WrongTypes, Fault::EmptyBody, Fault::Garbage, Fault::status(404), Fault::status_after(200)] {
-        let world = Setup::ALL[0].world().await;
+        let world = Setup::ALL[0].start().await;
         world.sandbox.glint.run("r_1");
         world.sandbox.fail(Call::GetRun).every().with(fault.clone());
         for receives in 1..=RECEIVES {
@@ -123,7 +123,7 @@ async fn a_linked_or_ended_run_is_left_as_it_is() {
         |run| run.status("DECLINED"),
     ];
     for change in changes {
-        let world = Setup::ALL[0].world().await;
+        let world = Setup::ALL[0].start().await;
         drop(change(world.sandbox.glint.run("r_1")));
         let before = world.run("r_1");
         for receives in [1, 2, RECEIVES] {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::protocol::history::{Setup, enqueue, webhook};
-use crate::support::{World, again, message, sqs_event};
+use crate::support::{World, message, redelivered, sqs_event};
 use sandbox::{Call, Fault};
 
 /// What an answer has to be ahead of its deadline.
@@ -15,7 +15,7 @@ const MARGIN: Duration = Duration::from_millis(500);
 #[tokio::test(start_paused = true)]
 async fn with_less_than_ten_seconds_left_no_trigger_is_sent() {
     for millis in (1000..10_000).step_by(500).chain([9_999]) {
-        let mut world = Setup::ALL[0].world().await;
+        let mut world = Setup::ALL[0].start().await;
         world.sandbox.glint.run("r_1");
         world.time = Duration::from_millis(millis);
         assert_eq!(world.queue(&[&message("r_1").to_string()]).await, [0], "with {millis} ms");
@@ -29,7 +29,7 @@ async fn with_less_than_ten_seconds_left_no_trigger_is_sent() {
 
 #[tokio::test(start_paused = true)]
 async fn time_that_glint_takes_is_not_there_for_the_trigger() {
-    let mut world = Setup::ALL[0].world().await;
+    let mut world = Setup::ALL[0].start().await;
     world.sandbox.glint.run("r_1");
     world.sandbox.fail(Call::GetRun).nth(1).with(Fault::Delay(Duration::from_millis(2500)));
     world.time = Duration::from_secs(12);
@@ -40,7 +40,7 @@ async fn time_that_glint_takes_is_not_there_for_the_trigger() {
 #[tokio::test(start_paused = true)]
 async fn a_trigger_leaves_three_seconds_for_its_report() {
     for (seconds, limit) in [(45, 30), (20, 17), (12, 9)] {
-        let mut world = Setup::ALL[0].world().await;
+        let mut world = Setup::ALL[0].start().await;
         world.sandbox.glint.run("r_1");
         world.time = Duration::from_secs(seconds);
         world.sandbox.fail(Call::Trigger).every().with(Fault::StallBefore);
@@ -82,7 +82,7 @@ fn events(world: &World, last_receive: bool) -> Vec<Value> {
 
 /// One event of the list, in a world where these calls stall for ever. How long before its deadline it is answered.
 async fn spare_time(setup: Setup, stalls: &[Call], applied: bool, which: usize, time: Duration) -> Duration {
-    let mut world = setup.world().await;
+    let mut world = setup.start().await;
     world.time = time;
     for run in ["r_1", "r_2", "r_3"] {
         world.sandbox.glint.run(run);
@@ -98,7 +98,7 @@ async fn spare_time(setup: Setup, stalls: &[Call], applied: bool, which: usize, 
     let reply = world.handle(&event).await;
     let took = start.elapsed();
     if let (0 | 1, Ok(reply)) = (which, &reply) {
-        let listed = again(reply);
+        let listed = redelivered(reply);
         assert!(listed.is_sorted() && listed.len() <= 5, "{listed:?}");
     }
     time.checked_sub(took).unwrap_or_else(|| panic!("{took:?} of {time:?} with {stalls:?}"))
@@ -125,7 +125,7 @@ async fn every_invocation_is_answered_half_a_second_before_its_deadline_whatever
 
 #[tokio::test(start_paused = true)]
 async fn bodies_that_trickle_are_not_waited_for_either() {
-    let mut world = Setup::ALL[3].world().await;
+    let mut world = Setup::ALL[3].start().await;
     world.time = Duration::from_secs(30);
     for call in Call::ALL {
         world.sandbox.fail(call).every().with(Fault::SlowBody);

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 use glint_gitlab_trigger::app::{App, Invocation};
 use serde_json::Value;
 
-use crate::protocol::history::{End, Setup, drain, enqueue, hold, resend, webhook};
-use crate::support::{World, app};
+use crate::protocol::history::{End, RECEIVES, Setup, enqueue, hold, receive_until_empty, resend, webhook};
+use crate::support::{World, app, borrowed};
 use sandbox::{Call, Fault};
 
 /// What every call to Glint and GitLab takes.
@@ -40,13 +40,12 @@ async fn environment(world: &World, app: &Arc<App>) {
 /// Two warm environments before one sandbox, every call to whose upstreams takes its time.
 async fn environments(way: Way) -> (World, Arc<App>) {
     let setup = Setup { reads: false, queues: way == Way::UrlToQueue };
-    let world = setup.world().await;
+    let world = setup.start().await;
     if way == Way::Standard {
         world.sandbox.queue.standard();
     }
-    let settings = setup.settings(&world.sandbox, 5);
-    let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let second = app(&world.sandbox, &settings);
+    let settings = setup.builder(RECEIVES).prepare(&world.sandbox);
+    let second = app(&world.sandbox, &borrowed(&settings));
     for (run, app) in [("r_warm_1", &world.app), ("r_warm_2", &second)] {
         enqueue(&world.sandbox, run);
         environment(&world, app).await;
@@ -81,7 +80,7 @@ async fn pipelines(way: Way, gap: Duration) -> usize {
         }
     };
     tokio::join!(copy(0), copy(1));
-    let replies = drain(&world).await;
+    let replies = receive_until_empty(&world).await;
     let pipelines = world.sandbox.gitlab.pipelines().len() - 2;
     assert!(pipelines >= 1, "a run was lost");
     if pipelines == 1 {

@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 
 use crate::protocol::history::{End, Setup, enqueue, hold, next_event, nothing_secret};
-use crate::support::{Function, furnish, invoke};
+use crate::support::{Function, borrowed, furnish, invoke};
 use sandbox::{Call, Fault, Hold, Reply, Sandbox};
 
 const RECEIVES: u32 = 3;
@@ -140,9 +140,9 @@ fn age(sandbox: &Sandbox) {
 async fn life_and_death(setup: Setup, at: At, before: bool) -> End {
     let sandbox = Sandbox::start().await;
     furnish(&sandbox);
-    sandbox.queue.max_receives(RECEIVES).visibility(if at == At::Hide { 2 } else { 0 });
-    let settings = setup.settings(&sandbox, RECEIVES);
-    let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    sandbox.queue.visibility(if at == At::Hide { 2 } else { 0 });
+    let settings = setup.builder(RECEIVES).prepare(&sandbox);
+    let settings = borrowed(&settings);
     enqueue(&sandbox, "r_1");
     let mut printed = Vec::new();
     if at.is_late() {
@@ -218,9 +218,9 @@ async fn ten_runs_of_a_killed_batch_are_neither_lost_nor_doubled() {
         let sandbox = Sandbox::start().await;
         let setup = Setup::ALL[2];
         furnish(&sandbox);
-        sandbox.queue.max_receives(RECEIVES).visibility(0);
-        let settings = setup.settings(&sandbox, RECEIVES);
-        let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        sandbox.queue.visibility(0);
+        let settings = setup.builder(RECEIVES).prepare(&sandbox);
+        let settings = borrowed(&settings);
         let runs: Vec<String> = (0..10).map(|number| format!("r_{number}")).collect();
         for run in &runs {
             enqueue(&sandbox, run);

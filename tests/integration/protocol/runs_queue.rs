@@ -1,6 +1,6 @@
 //! With `RUNS_QUEUE_URL`: reports that Glint could not take wait on the queue, and deferred runs wait as long as they should.
 
-use crate::protocol::history::{End, Setup, drain, enqueue, hold, next_event, one_receive};
+use crate::protocol::history::{End, Setup, enqueue, hold, next_event, one_receive, receive_until_empty};
 use crate::support::{World, message};
 use sandbox::queue::Outgoing;
 use sandbox::{Call, Fault, Message};
@@ -9,7 +9,7 @@ const QUEUE: Setup = Setup { reads: false, queues: true };
 
 /// One receive of a new run that meets `fault` at each such call; how long its message is hidden then, in seconds.
 async fn hidden_after(call: Call, fault: Fault) -> i64 {
-    let world = QUEUE.world().await;
+    let world = QUEUE.start().await;
     world.sandbox.fail(call).first(3).with(fault);
     enqueue(&world.sandbox, "r_1");
     let event = next_event(&world.sandbox, 1).await.unwrap();
@@ -17,7 +17,7 @@ async fn hidden_after(call: Call, fault: Fault) -> i64 {
     let messages = world.sandbox.queue.messages();
     assert_eq!(messages.len(), 1, "it comes again");
     let hidden = messages[0].visible_at - world.sandbox.now();
-    let replies = drain(&world).await;
+    let replies = receive_until_empty(&world).await;
     assert_eq!(hold(&world.sandbox, "r_1", &replies), End::Linked);
     hidden.num_seconds()
 }
@@ -51,7 +51,7 @@ async fn a_deferred_run_waits_a_minute_or_two_where_nobody_says() {
 
 #[tokio::test(start_paused = true)]
 async fn a_deferred_run_of_another_queue_is_left_to_that_queue() {
-    let world = QUEUE.world().await;
+    let world = QUEUE.start().await;
     world.sandbox.fail(Call::GetRun).every().with(Fault::status(503));
     enqueue(&world.sandbox, "r_1");
     let mut event = world.sandbox.queue.receive(1);
@@ -62,7 +62,7 @@ async fn a_deferred_run_of_another_queue_is_left_to_that_queue() {
 
 /// A run whose pipeline Glint could not be told of, after its receive.
 async fn unreported(deaf: usize) -> World {
-    let world = QUEUE.world().await;
+    let world = QUEUE.start().await;
     world
         .sandbox
         .fail(Call::PatchRun)
@@ -83,7 +83,7 @@ async fn a_report_that_glint_cannot_take_waits_in_the_runs_group() {
     assert_eq!(waiting[0].group.as_deref(), Some("r_1"));
     assert_eq!(waiting[0].deduplication.as_deref(), Some("r_1.report"));
     assert!(world.run("r_1").links().is_empty());
-    let replies = drain(&world).await;
+    let replies = receive_until_empty(&world).await;
     assert_eq!(hold(&world.sandbox, "r_1", &replies), End::Linked);
     assert_eq!(world.sandbox.journal.count(Call::Trigger), 1);
 }
@@ -91,7 +91,7 @@ async fn a_report_that_glint_cannot_take_waits_in_the_runs_group() {
 #[tokio::test(start_paused = true)]
 async fn a_queued_report_comes_again_until_glint_takes_it() {
     let world = unreported(9).await;
-    let replies = drain(&world).await;
+    let replies = receive_until_empty(&world).await;
     assert_eq!(hold(&world.sandbox, "r_1", &replies), End::Linked);
     assert_eq!(world.sandbox.journal.count(Call::Trigger), 1);
     assert!(world.sandbox.queue.dead_letters().is_empty());
@@ -101,7 +101,7 @@ async fn a_queued_report_comes_again_until_glint_takes_it() {
 async fn a_queued_report_leaves_an_ended_run_alone() {
     let world = unreported(3).await;
     world.sandbox.glint.run("r_1").status("SUCCESS");
-    drain(&world).await;
+    receive_until_empty(&world).await;
     let run = world.run("r_1");
     assert_eq!((run.status.as_str(), run.links().len(), run.refused_writes), ("SUCCESS", 0, 0));
     assert!(world.sandbox.queue.dead_letters().is_empty(), "and is done with");
@@ -111,14 +111,14 @@ async fn a_queued_report_leaves_an_ended_run_alone() {
 async fn a_copy_of_the_run_behind_its_report_starts_nothing() {
     let world = unreported(3).await;
     world.sandbox.queue.send(Outgoing::new(message("r_1").to_string()).group("r_1").deduplication("copy"));
-    let replies = drain(&world).await;
+    let replies = receive_until_empty(&world).await;
     assert_eq!(hold(&world.sandbox, "r_1", &replies), End::Linked);
     assert_eq!(world.sandbox.journal.count(Call::Trigger), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn where_the_queue_cannot_take_the_report_the_delivery_comes_again() {
-    let world = QUEUE.world().await;
+    let world = QUEUE.start().await;
     world.sandbox.fail(Call::PatchRun).of(|one| one.text().contains("externalRunId")).every().with(Fault::status(503));
     world.sandbox.fail(Call::SendMessage).every().with(Fault::status(500));
     enqueue(&world.sandbox, "r_1");
@@ -127,7 +127,7 @@ async fn where_the_queue_cannot_take_the_report_the_delivery_comes_again() {
     let waiting = world.sandbox.queue.messages();
     assert_eq!(waiting.len(), 1);
     assert_eq!(waiting[0].deduplication.as_deref(), Some("r_1"), "the delivery itself");
-    let replies = drain(&world).await;
+    let replies = receive_until_empty(&world).await;
     assert_eq!(hold(&world.sandbox, "r_1", &replies), End::NotConfirmed);
     assert_eq!(world.sandbox.journal.count(Call::Trigger), 1);
 }

@@ -1,8 +1,8 @@
 //! Every fault at every step: once, for a whole receive, for ever.
 
 use crate::protocol::history::{
-    End, Fate, Often, Setup, Step, Trouble, answers, drain, enqueue, fate, history, hold, light_answers, next_event,
-    one_receive,
+    End, Fate, Often, Setup, Step, Trouble, answers, enqueue, fate, history, hold, light_answers, next_event,
+    one_receive, receive_until_empty,
 };
 use sandbox::Upstream;
 
@@ -83,7 +83,7 @@ async fn no_invariant_breaks_under_a_fault_that_lasts_for_ever() {
 
 /// An upstream that refuses connections, for one receive or for all of them: nothing was sent, so nobody has to look.
 async fn refused(setup: Setup, upstream: Upstream, for_ever: bool) -> End {
-    let world = setup.world().await;
+    let world = setup.start().await;
     enqueue(&world.sandbox, "r_1");
     let away = world.sandbox.refuse(upstream);
     let mut replies = Vec::new();
@@ -94,7 +94,7 @@ async fn refused(setup: Setup, upstream: Upstream, for_ever: bool) -> End {
         }
     }
     drop(away);
-    replies.extend(drain(&world).await);
+    replies.extend(receive_until_empty(&world).await);
     hold(&world.sandbox, "r_1", &replies)
 }
 

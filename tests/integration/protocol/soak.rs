@@ -12,7 +12,7 @@ use glint_gitlab_trigger::app::{App, Invocation};
 use serde_json::{Value, json};
 
 use crate::protocol::history::{Setup, enqueue, hold_all, light_answers, next_event};
-use crate::support::{CLIENT_SECRET, PROJECT, TOKEN, app, furnish};
+use crate::support::{CLIENT_SECRET, PROJECT, TOKEN, app, borrowed, furnish};
 use sandbox::{Call, Exchange, Ports, Sandbox, Upstream};
 
 const SETUP: Setup = Setup { reads: true, queues: true };
@@ -88,8 +88,7 @@ fn let_some_fail(sandbox: &Sandbox, round: u64) {
 fn furnished(now: DateTime<Utc>, ports: Ports, round: u64) -> Sandbox {
     let sandbox = Sandbox::start_on(now, ports).unwrap();
     furnish(&sandbox);
-    sandbox.queue.max_receives(RECEIVES);
-    SETUP.settings(&sandbox, RECEIVES);
+    SETUP.builder(RECEIVES).prepare(&sandbox);
     rotate(&sandbox, round);
     sandbox.glint.token_ttl(LOGIN_SECONDS);
     let_some_fail(&sandbox, round);
@@ -164,9 +163,8 @@ async fn soak(runs: usize) -> Vec<Held> {
     let epoch = "2026-01-05T09:12:04.120Z".parse().unwrap();
     let mut sandbox = furnished(epoch, Ports::default(), 0);
     let ports = ports_of(&sandbox);
-    let settings = SETUP.settings(&sandbox, RECEIVES);
-    let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let function = app(&sandbox, &settings);
+    let settings = SETUP.builder(RECEIVES).prepare(&sandbox);
+    let function = app(&sandbox, &borrowed(&settings));
     let (mut held, mut total) = (Vec::new(), Tally::default());
     for number in 0..runs.div_ceil(ROUND) as u64 {
         let tally = round(&sandbox, &function, number).await;

@@ -113,7 +113,7 @@ fn no_wait_is_nothing_or_longer_than_an_hour() {
         let queue = sandbox.queue.url();
         let arn = sandbox.queue.arn();
         assert!(arn.ends_with(":runs.fifo"), "{arn}");
-        World::of(sandbox, &[("RUNS_QUEUE_URL", &queue)])
+        World::builder().settings(&[("RUNS_QUEUE_URL", &queue)]).around(sandbox)
     });
     let number = std::cell::Cell::new(0);
     let result = TestRunner::new(config()).run(&retry_after(), |text| {

@@ -93,6 +93,6 @@ proptest! {
             return Err(TestCaseError::fail("not an event of SQS"));
         };
         let answer = respond(&verdicts).unwrap();
-        prop_assert_eq!(crate::support::again(&serde_json::from_str(answer.get()).unwrap()), expected);
+        prop_assert_eq!(crate::support::redelivered(&serde_json::from_str(answer.get()).unwrap()), expected);
     }
 }

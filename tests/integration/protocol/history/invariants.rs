@@ -4,8 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::READ_TOKEN;
-use crate::support::{CLIENT_SECRET, TOKEN};
+use crate::support::{CLIENT_SECRET, READ_TOKEN, TOKEN};
 use sandbox::{Call, Exchange, Pipeline, Run, Sandbox};
 
 /// How a run stands when nothing more will come.

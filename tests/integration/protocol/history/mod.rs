@@ -10,13 +10,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::{CLIENT_SECRET, World, furnish, message, signing};
+use crate::support::{Builder, CLIENT_SECRET, World, message, signing};
 use sandbox::queue::Outgoing;
 use sandbox::{Call, Sandbox};
 
 /// What a queue in these histories allows; more receives would only take longer.
 pub const RECEIVES: u32 = 5;
-pub const READ_TOKEN: &str = "glpat-sandbox-read-token-0123456789";
 
 /// With which optional settings a history runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,35 +34,16 @@ impl Setup {
         Self { reads: true, queues: true },
     ];
 
-    /// A world at a fixed moment, one second after the click.
-    pub async fn world(self) -> World {
-        let epoch = "2026-01-05T09:12:04.120Z".parse().unwrap();
-        let sandbox = Sandbox::start_at(epoch).await;
-        self.around(sandbox, RECEIVES)
+    /// Starts at a fixed moment, one second after the click.
+    pub async fn start(self) -> World {
+        self.builder(RECEIVES).at("2026-01-05T09:12:04.120Z").start().await
     }
 
-    /// A world around a sandbox whose queue allows so many receives.
-    pub fn around(self, sandbox: Sandbox, receives: u32) -> World {
-        furnish(&sandbox);
-        sandbox.queue.max_receives(receives);
-        let settings = self.settings(&sandbox, receives);
-        let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        World::of(sandbox, &settings)
-    }
-
-    /// What the function is configured with, and what has to be there for it.
-    pub fn settings(self, sandbox: &Sandbox, receives: u32) -> Vec<(&'static str, String)> {
-        let mut settings =
-            vec![("MAX_RECEIVES", receives.to_string()), ("DEAD_LETTER_QUEUE_ARN", sandbox.queue.dead_letter_arn())];
-        if self.reads {
-            sandbox.gitlab.read_token(READ_TOKEN);
-            sandbox.secrets.put("gitlab/read-token", READ_TOKEN);
-            settings.push(("GITLAB_READ_SECRET_ID", "gitlab/read-token".to_owned()));
-        }
-        if self.queues {
-            settings.push(("RUNS_QUEUE_URL", sandbox.queue.url()));
-        }
-        settings
+    /// With a dead-letter queue behind one that allows so many receives.
+    pub fn builder(self, receives: u32) -> Builder {
+        let builder = World::builder().max_receives(receives).dead_letter_queue();
+        let builder = if self.reads { builder.read_token() } else { builder };
+        if self.queues { builder.runs_queue() } else { builder }
     }
 }
 
@@ -100,7 +80,7 @@ pub async fn next_event(sandbox: &Sandbox, most: usize) -> Option<Value> {
 }
 
 /// Receives until the queue is empty, and ends what was set aside. Every reply is checked; all of them are returned.
-pub async fn drain(world: &World) -> Vec<String> {
+pub async fn receive_until_empty(world: &World) -> Vec<String> {
     let mut replies = Vec::new();
     while let Some(event) = next_event(&world.sandbox, 10).await {
         replies.push(one_receive(world, &event).await);
@@ -148,7 +128,7 @@ pub enum Often {
 
 /// One run through all of `troubles`, to its end.
 pub async fn history(setup: Setup, troubles: &[Trouble]) -> End {
-    let world = setup.world().await;
+    let world = setup.start().await;
     for Trouble { step, fault, often } in troubles {
         let rule = step.rule(&world.sandbox);
         let rule = match often {
@@ -159,7 +139,7 @@ pub async fn history(setup: Setup, troubles: &[Trouble]) -> End {
         rule.with(fault.fault.clone());
     }
     enqueue(&world.sandbox, "r_1");
-    let replies = drain(&world).await;
+    let replies = receive_until_empty(&world).await;
     let end = hold(&world.sandbox, "r_1", &replies);
     no_doubt_without_a_trigger(&world.sandbox, end);
     end
