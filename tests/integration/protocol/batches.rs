@@ -11,6 +11,7 @@ use proptest::test_runner::{Config as Cases, TestRunner};
 use serde_json::{Value, json};
 
 use crate::support::{World, furnish, message, redelivered, sqs_event};
+use rstest::rstest;
 use sandbox::{Call, Fault, Sandbox};
 
 /// What becomes of one message of a batch.
@@ -48,31 +49,34 @@ fn vector(length: u32, number: usize) -> Vec<Kind> {
     (0..length).map(|place| Kind::ALL[number / 4_usize.pow(place) % 4]).collect()
 }
 
+/// All vectors of one length whose first kind is given.
+#[rstest]
 #[tokio::test(start_paused = true)]
-async fn every_mixture_of_outcomes_is_answered_with_exactly_its_retryable_ids() {
+async fn every_mixture_of_outcomes_is_answered_with_exactly_its_retryable_ids(
+    #[values(1, 2, 3, 4, 5)] length: u32,
+    #[values(0, 1, 2, 3)] first: usize,
+) {
     let world = World::new().await;
     let mut count = 0;
-    for length in 1..=5 {
-        for number in 0..4_usize.pow(length) {
-            let kinds = vector(length, number);
-            let run = |place: usize| format!("r_{length}_{number}_{place}");
-            let bodies: Vec<String> =
-                kinds.iter().enumerate().map(|(place, kind)| kind.message(&world.sandbox, &run(place))).collect();
-            let bodies: Vec<&str> = bodies.iter().map(String::as_str).collect();
-            let expected: Vec<usize> = (0..kinds.len()).filter(|place| kinds[*place].is_redelivered()).collect();
-            assert_eq!(world.queue(&bodies).await, expected, "{kinds:?}");
-            for (place, kind) in kinds.iter().enumerate() {
-                let state = world.run(&run(place));
-                assert_eq!(!state.links().is_empty(), *kind == Kind::Starts, "{kinds:?}");
-                assert_eq!(state.has_ended(), *kind == Kind::IsRefused, "{kinds:?}");
-                world.sandbox.glint.run(&run(place)).forget();
-            }
-            world.sandbox.journal.clear();
-            count += 1;
+    for number in (first..4_usize.pow(length)).step_by(4) {
+        let kinds = vector(length, number);
+        let run = |place: usize| format!("r_{length}_{number}_{place}");
+        let bodies: Vec<String> =
+            kinds.iter().enumerate().map(|(place, kind)| kind.message(&world.sandbox, &run(place))).collect();
+        let bodies: Vec<&str> = bodies.iter().map(String::as_str).collect();
+        let expected: Vec<usize> = (0..kinds.len()).filter(|place| kinds[*place].is_redelivered()).collect();
+        assert_eq!(world.queue(&bodies).await, expected, "{kinds:?}");
+        for (place, kind) in kinds.iter().enumerate() {
+            let state = world.run(&run(place));
+            assert_eq!(!state.links().is_empty(), *kind == Kind::Starts, "{kinds:?}");
+            assert_eq!(state.has_ended(), *kind == Kind::IsRefused, "{kinds:?}");
+            world.sandbox.glint.run(&run(place)).forget();
         }
+        world.sandbox.journal.clear();
+        count += 1;
     }
     println!("{count} vectors of outcomes");
-    assert_eq!(count, 1364);
+    assert_eq!(count, 4_usize.pow(length - 1));
 }
 
 /// Deliveries of a few runs, mixed; and for each run the delivery, if any, at which Glint does not answer.

@@ -3,12 +3,11 @@
 use chrono::TimeDelta;
 use serde_json::Value;
 
-use crate::protocol::history::{End, RECEIVES, Setup, enqueue, hold, webhook};
+use crate::protocol::history::{End, PLAIN, READS, RECEIVES, Setup, enqueue, hold, webhook};
 use crate::support::{World, message, redelivered, sqs_event};
 use sandbox::{Call, Fault};
 
 const OURS: [&str; 2] = ["Triggering GitLab pipeline", "Waiting for GitLab to confirm"];
-const READS: Setup = Setup { reads: true, queues: false };
 
 /// A run of this label, last written to so many seconds ago.
 async fn labelled(setup: Setup, label: &str, seconds: i64) -> World {
@@ -31,7 +30,7 @@ fn triggers(world: &World) -> usize {
 #[tokio::test(start_paused = true)]
 async fn our_claim_is_never_followed_by_another_trigger_where_nobody_can_look() {
     for label in OURS {
-        let world = labelled(Setup::ALL[0], label, 3600).await;
+        let world = labelled(PLAIN, label, 3600).await;
         for receives in 1..RECEIVES {
             assert!(received(&world, receives).await);
             assert!(!world.run("r_1").has_ended());
@@ -45,14 +44,14 @@ async fn our_claim_is_never_followed_by_another_trigger_where_nobody_can_look() 
 #[tokio::test(start_paused = true)]
 async fn a_label_of_somebody_else_is_a_claim_from_the_second_receive_on_and_is_left_alone() {
     for receives in 2..=RECEIVES {
-        let world = labelled(Setup::ALL[0], "Rolling out to staging", 3600).await;
+        let world = labelled(PLAIN, "Rolling out to staging", 3600).await;
         assert_eq!(received(&world, receives).await, receives < RECEIVES);
         let run = world.run("r_1");
         assert_eq!((run.status_label.as_deref(), run.has_ended()), (Some("Rolling out to staging"), false));
         assert!(run.writes.is_empty() && run.logs.is_empty());
         assert_eq!(triggers(&world), 0);
     }
-    let world = labelled(Setup::ALL[0], "Rolling out to staging", 3600).await;
+    let world = labelled(PLAIN, "Rolling out to staging", 3600).await;
     assert!(!received(&world, 1).await, "nothing was sent before the first receive");
     assert_eq!(hold(&world.sandbox, "r_1", &[]), End::Linked);
 }
@@ -103,7 +102,7 @@ async fn a_lost_pipeline_is_found_among_those_of_other_runs() {
 #[tokio::test(start_paused = true)]
 async fn a_run_whose_state_cannot_be_read_is_never_triggered() {
     for fault in [Fault::WrongTypes, Fault::EmptyBody, Fault::Garbage, Fault::status(404), Fault::status_after(200)] {
-        let world = Setup::ALL[0].start().await;
+        let world = PLAIN.start().await;
         world.sandbox.glint.run("r_1");
         world.sandbox.fail(Call::GetRun).every().with(fault.clone());
         for receives in 1..=RECEIVES {
@@ -123,7 +122,7 @@ async fn a_linked_or_ended_run_is_left_as_it_is() {
         |run| run.status("DECLINED"),
     ];
     for change in changes {
-        let world = Setup::ALL[0].start().await;
+        let world = PLAIN.start().await;
         drop(change(world.sandbox.glint.run("r_1")));
         let before = world.run("r_1");
         for receives in [1, 2, RECEIVES] {
@@ -137,7 +136,7 @@ async fn a_linked_or_ended_run_is_left_as_it_is() {
 #[tokio::test(start_paused = true)]
 async fn a_webhook_ends_an_old_claim_and_leaves_a_young_one_to_the_copy_that_made_it() {
     for (seconds, ends) in [(0, false), (30, false), (89, false), (90, true), (3600, true)] {
-        let world = labelled(Setup::ALL[0], OURS[1], seconds).await;
+        let world = labelled(PLAIN, OURS[1], seconds).await;
         let reply: Value = world.handle(&webhook(&world.sandbox, "r_1")).await.unwrap();
         assert_eq!(reply["statusCode"], 504, "{reply}");
         assert_eq!(world.run("r_1").has_ended(), ends, "{seconds} s");

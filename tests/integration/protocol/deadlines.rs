@@ -5,8 +5,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::protocol::history::{Setup, enqueue, webhook};
+use crate::protocol::history::{BOTH, PLAIN, Setup, enqueue, webhook};
 use crate::support::{World, message, redelivered, sqs_event};
+use rstest::rstest;
 use sandbox::{Call, Fault};
 
 /// What an answer has to be ahead of its deadline.
@@ -15,7 +16,7 @@ const MARGIN: Duration = Duration::from_millis(500);
 #[tokio::test(start_paused = true)]
 async fn with_less_than_ten_seconds_left_no_trigger_is_sent() {
     for millis in (1000..10_000).step_by(500).chain([9_999]) {
-        let mut world = Setup::ALL[0].start().await;
+        let mut world = PLAIN.start().await;
         world.sandbox.glint.run("r_1");
         world.time = Duration::from_millis(millis);
         assert_eq!(world.queue(&[&message("r_1").to_string()]).await, [0], "with {millis} ms");
@@ -29,7 +30,7 @@ async fn with_less_than_ten_seconds_left_no_trigger_is_sent() {
 
 #[tokio::test(start_paused = true)]
 async fn time_that_glint_takes_is_not_there_for_the_trigger() {
-    let mut world = Setup::ALL[0].start().await;
+    let mut world = PLAIN.start().await;
     world.sandbox.glint.run("r_1");
     world.sandbox.fail(Call::GetRun).nth(1).with(Fault::Delay(Duration::from_millis(2500)));
     world.time = Duration::from_secs(12);
@@ -40,7 +41,7 @@ async fn time_that_glint_takes_is_not_there_for_the_trigger() {
 #[tokio::test(start_paused = true)]
 async fn a_trigger_leaves_three_seconds_for_its_report() {
     for (seconds, limit) in [(45, 30), (20, 17), (12, 9)] {
-        let mut world = Setup::ALL[0].start().await;
+        let mut world = PLAIN.start().await;
         world.sandbox.glint.run("r_1");
         world.time = Duration::from_secs(seconds);
         world.sandbox.fail(Call::Trigger).every().with(Fault::StallBefore);
@@ -104,28 +105,28 @@ async fn spare_time(setup: Setup, stalls: &[Call], applied: bool, which: usize, 
     time.checked_sub(took).unwrap_or_else(|| panic!("{took:?} of {time:?} with {stalls:?}"))
 }
 
+#[rstest]
 #[tokio::test(start_paused = true)]
-async fn every_invocation_is_answered_half_a_second_before_its_deadline_whatever_stalls() {
+async fn every_invocation_is_answered_half_a_second_before_its_deadline_whatever_stalls(
+    #[values(PLAIN, BOTH)] setup: Setup,
+    #[values(0, 1, 2, 3, 4, 5)] which: usize,
+) {
     let (mut count, mut least) = (0, Duration::MAX);
-    for setup in [Setup::ALL[0], Setup::ALL[3]] {
-        for stalled in stalls() {
-            for which in 0..6 {
-                for (applied, seconds) in [(false, 45), (true, 45), (true, 11), (false, 3)] {
-                    let spare = spare_time(setup, &stalled, applied, which, Duration::from_secs(seconds)).await;
-                    assert!(spare >= MARGIN, "{spare:?} to spare of {seconds} s: event {which}, {stalled:?} stalled");
-                    least = least.min(spare);
-                    count += 1;
-                }
-            }
+    for stalled in stalls() {
+        for (applied, seconds) in [(false, 45), (true, 45), (true, 11), (false, 3)] {
+            let spare = spare_time(setup, &stalled, applied, which, Duration::from_secs(seconds)).await;
+            assert!(spare >= MARGIN, "{spare:?} to spare of {seconds} s: event {which}, {stalled:?} stalled");
+            least = least.min(spare);
+            count += 1;
         }
     }
     println!("{count} invocations among stalls, each answered at least {least:?} before its deadline");
-    assert!(count >= 900);
+    assert!(count >= 75);
 }
 
 #[tokio::test(start_paused = true)]
 async fn bodies_that_trickle_are_not_waited_for_either() {
-    let mut world = Setup::ALL[3].start().await;
+    let mut world = BOTH.start().await;
     world.time = Duration::from_secs(30);
     for call in Call::ALL {
         world.sandbox.fail(call).every().with(Fault::SlowBody);

@@ -2,8 +2,9 @@
 
 use chrono::TimeDelta;
 
-use crate::protocol::history::{End, Setup, enqueue, hold, next_event, nothing_secret};
+use crate::protocol::history::{BOTH, End, PLAIN, QUEUES, READS, Setup, enqueue, hold, next_event, nothing_secret};
 use crate::support::{Function, borrowed, furnish, invoke};
+use rstest::rstest;
 use sandbox::{Call, Fault, Hold, Reply, Sandbox};
 
 const RECEIVES: u32 = 3;
@@ -158,38 +159,51 @@ async fn life_and_death(setup: Setup, at: At, before: bool) -> End {
     hold(&sandbox, "r_1", &replies)
 }
 
-async fn every_death(setup: Setup, points: &[At]) -> usize {
-    let mut count = 0;
-    for at in points {
-        for before in [true, false] {
-            let end = life_and_death(setup, *at, before).await;
-            let starts = setup.reads || at.starts_unseen(before);
-            let expected = if starts { End::Linked } else { End::NotConfirmed };
-            assert_eq!(end, expected, "{setup:?}, killed {} {at:?}", if before { "before" } else { "after" });
-            count += 1;
-        }
-    }
-    println!("{setup:?}: killed at {count} points");
-    count
+/// Kills the process before or after the step.
+async fn killed_at(setup: Setup, at: At, before: bool) {
+    let starts = setup.reads || at.starts_unseen(before);
+    let expected = if starts { End::Linked } else { End::NotConfirmed };
+    assert_eq!(life_and_death(setup, at, before).await, expected);
 }
 
-const ALWAYS: [At; 7] = [At::GetRun, At::Claim, At::Trigger, At::Report, At::Log, At::Unclaim, At::Doubt];
-
+#[rstest]
 #[tokio::test]
-async fn killed_anywhere_a_run_is_neither_lost_nor_doubled() {
-    assert_eq!(every_death(Setup::ALL[0], &ALWAYS).await, 14);
+async fn killed_anywhere_a_run_is_neither_lost_nor_doubled(
+    #[values(At::GetRun, At::Claim, At::Trigger, At::Report, At::Log, At::Unclaim, At::Doubt)] at: At,
+    #[values(true, false)] before: bool,
+) {
+    killed_at(PLAIN, at, before).await;
 }
 
+#[rstest]
 #[tokio::test]
-async fn killed_anywhere_a_run_starts_where_its_pipeline_can_be_looked_up() {
-    let late = [At::ListPipelines, At::Variables, At::LateReport];
-    assert_eq!(every_death(Setup::ALL[2], &[&ALWAYS[..], &late].concat()).await, 20);
+async fn killed_anywhere_a_run_starts_where_its_pipeline_can_be_looked_up(
+    #[values(
+        At::GetRun,
+        At::Claim,
+        At::Trigger,
+        At::Report,
+        At::Log,
+        At::Unclaim,
+        At::Doubt,
+        At::ListPipelines,
+        At::Variables,
+        At::LateReport
+    )]
+    at: At,
+    #[values(true, false)] before: bool,
+) {
+    killed_at(READS, at, before).await;
 }
 
+#[rstest]
 #[tokio::test]
-async fn killed_while_it_speaks_to_the_queue_a_run_is_neither_lost_nor_doubled() {
-    let points = [At::Hide, At::QueueReport];
-    assert_eq!(every_death(Setup::ALL[1], &points).await + every_death(Setup::ALL[3], &points).await, 8);
+async fn killed_while_it_speaks_to_the_queue_a_run_is_neither_lost_nor_doubled(
+    #[values(QUEUES, BOTH)] setup: Setup,
+    #[values(At::Hide, At::QueueReport)] at: At,
+    #[values(true, false)] before: bool,
+) {
+    killed_at(setup, at, before).await;
 }
 
 #[tokio::test]
@@ -216,7 +230,7 @@ async fn killed_while_it_starts_the_function_has_taken_nothing() {
 async fn ten_runs_of_a_killed_batch_are_neither_lost_nor_doubled() {
     for call in [Call::PatchRun, Call::Trigger, Call::PostLog] {
         let sandbox = Sandbox::start().await;
-        let setup = Setup::ALL[2];
+        let setup = READS;
         furnish(&sandbox);
         sandbox.queue.visibility(0);
         let settings = setup.builder(RECEIVES).prepare(&sandbox);

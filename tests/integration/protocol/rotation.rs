@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::protocol::history::{End, Setup, enqueue, hold, next_event, one_receive};
+use crate::protocol::history::{End, PLAIN, enqueue, hold, next_event, one_receive};
 use crate::support::{PROJECT, TOKEN, World};
 use sandbox::{Call, Upstream};
 
@@ -15,7 +15,7 @@ const NEW_SECRET: &str = "glint-sandbox-client-secret-after-rotation";
 
 /// A function that has started a run.
 async fn warm() -> World {
-    let world = Setup::ALL[0].start().await;
+    let world = PLAIN.start().await;
     assert_eq!(received(&world, "r_warm").await, End::Linked);
     world
 }
@@ -132,7 +132,7 @@ async fn a_newer_secret_that_cannot_be_used_is_not_passed_over_for_the_older_one
 
 #[tokio::test(start_paused = true)]
 async fn a_secret_that_its_operator_mends_is_used_within_a_quarter_of_a_minute() {
-    let world = Setup::ALL[0].start().await;
+    let world = PLAIN.start().await;
     world.sandbox.secrets.put(TOKENS, "no JSON");
     assert_eq!(received(&world, "r_1").await, End::NotStarted);
     world.sandbox.secrets.put(TOKENS, json!({ PROJECT: TOKEN }).to_string());
@@ -160,7 +160,7 @@ async fn while_secrets_manager_is_down_what_is_kept_is_used_for_an_hour_and_no_l
 
 #[tokio::test(start_paused = true)]
 async fn a_cold_function_starts_nothing_while_secrets_manager_is_down() {
-    let world = Setup::ALL[0].start().await;
+    let world = PLAIN.start().await;
     let down = world.sandbox.refuse(Upstream::SecretsManager);
     assert!(is_deferred(&world, "r_1").await);
     assert_eq!(world.sandbox.journal.count(Call::Trigger), 0);

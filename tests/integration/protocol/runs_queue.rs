@@ -1,15 +1,13 @@
 //! With `RUNS_QUEUE_URL`: reports that Glint could not take wait on the queue, and deferred runs wait as long as they should.
 
-use crate::protocol::history::{End, Setup, enqueue, hold, next_event, one_receive, receive_until_empty};
+use crate::protocol::history::{End, QUEUES, enqueue, hold, next_event, one_receive, receive_until_empty};
 use crate::support::{World, message};
 use sandbox::queue::Outgoing;
 use sandbox::{Call, Fault, Message};
 
-const QUEUE: Setup = Setup { reads: false, queues: true };
-
 /// One receive of a new run that meets `fault` at each such call; how long its message is hidden then, in seconds.
 async fn hidden_after(call: Call, fault: Fault) -> i64 {
-    let world = QUEUE.start().await;
+    let world = QUEUES.start().await;
     world.sandbox.fail(call).first(3).with(fault);
     enqueue(&world.sandbox, "r_1");
     let event = next_event(&world.sandbox, 1).await.unwrap();
@@ -51,7 +49,7 @@ async fn a_deferred_run_waits_a_minute_or_two_where_nobody_says() {
 
 #[tokio::test(start_paused = true)]
 async fn a_deferred_run_of_another_queue_is_left_to_that_queue() {
-    let world = QUEUE.start().await;
+    let world = QUEUES.start().await;
     world.sandbox.fail(Call::GetRun).every().with(Fault::status(503));
     enqueue(&world.sandbox, "r_1");
     let mut event = world.sandbox.queue.receive(1);
@@ -62,7 +60,7 @@ async fn a_deferred_run_of_another_queue_is_left_to_that_queue() {
 
 /// A run whose pipeline Glint could not be told of, after its receive.
 async fn unreported(deaf: usize) -> World {
-    let world = QUEUE.start().await;
+    let world = QUEUES.start().await;
     world
         .sandbox
         .fail(Call::PatchRun)
@@ -118,7 +116,7 @@ async fn a_copy_of_the_run_behind_its_report_starts_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn where_the_queue_cannot_take_the_report_the_delivery_comes_again() {
-    let world = QUEUE.start().await;
+    let world = QUEUES.start().await;
     world.sandbox.fail(Call::PatchRun).of(|one| one.text().contains("externalRunId")).every().with(Fault::status(503));
     world.sandbox.fail(Call::SendMessage).every().with(Fault::status(500));
     enqueue(&world.sandbox, "r_1");

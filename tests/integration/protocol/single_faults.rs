@@ -1,84 +1,74 @@
 //! Every fault at every step: once, for a whole receive, for ever.
 
 use crate::protocol::history::{
-    End, Fate, Often, Setup, Step, Trouble, answers, enqueue, fate, history, hold, light_answers, next_event,
-    one_receive, receive_until_empty,
+    BOTH, End, Fate, Often, PLAIN, QUEUES, READS, Setup, Step, Trouble, answers, enqueue, fate, history, hold,
+    light_answers, next_event, one_receive, receive_until_empty,
 };
+use rstest::rstest;
 use sandbox::Upstream;
 
-/// Every fault at every step once, and where each of these runs must end.
-async fn every_fault_once(setup: Setup) {
-    let (mut ends, mut wrong) = ([0; 3], Vec::new());
-    for step in Step::ALL {
-        // The heaviest answers are the same to every setup.
-        for fault in if setup == Setup::ALL[0] { answers() } else { light_answers() } {
-            let expected = match fate(step, &fault.fault, setup) {
-                Fate::Linked => End::Linked,
-                Fate::Rejected => End::NotStarted,
-                Fate::NotConfirmed => End::NotConfirmed,
-            };
-            let trouble = Trouble { step, fault, often: Often::Nth(1) };
-            let end = history(setup, std::slice::from_ref(&trouble)).await;
-            if end != expected {
-                wrong.push(format!("{trouble:?}: {end:?}, not {expected:?}"));
-            }
-            ends[expected as usize] += 1;
+/// Every fault of one step, once: where each of these runs must end. The heaviest answers are the same to every setup.
+#[rstest]
+#[tokio::test(start_paused = true)]
+async fn a_run_survives_every_single_fault(
+    #[values(PLAIN, QUEUES, READS, BOTH)] setup: Setup,
+    #[values(
+        Step::ClientSecret,
+        Step::Login,
+        Step::GetRun,
+        Step::TriggerToken,
+        Step::Claim,
+        Step::Trigger,
+        Step::Report,
+        Step::Log
+    )]
+    step: Step,
+) {
+    let mut wrong = Vec::new();
+    let faults = if setup == PLAIN { answers() } else { light_answers() };
+    let count = faults.len();
+    for fault in faults {
+        let expected = match fate(step, &fault.fault, setup) {
+            Fate::Linked => End::Linked,
+            Fate::Rejected => End::NotStarted,
+            Fate::NotConfirmed => End::NotConfirmed,
+        };
+        let trouble = Trouble { step, fault, often: Often::Nth(1) };
+        let end = history(setup, std::slice::from_ref(&trouble)).await;
+        if end != expected {
+            wrong.push(format!("{trouble:?}: {end:?}, not {expected:?}"));
         }
     }
-    let [linked, not_started, not_confirmed] = ends;
-    let count = linked + not_started + not_confirmed;
-    println!(
-        "{setup:?}: {count} single faults: {linked} linked, {not_started} not started, {not_confirmed} not confirmed"
-    );
+    println!("{setup:?}, {step:?}: {count} single faults");
     assert!(wrong.is_empty(), "{setup:?}:\n{}", wrong.join("\n"));
-    assert!(count >= 224);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_run_survives_every_single_fault() {
-    every_fault_once(Setup::ALL[0]).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_run_survives_every_single_fault_with_the_runs_queue() {
-    every_fault_once(Setup::ALL[1]).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_run_survives_every_single_fault_with_a_read_token() {
-    every_fault_once(Setup::ALL[2]).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_run_survives_every_single_fault_with_both() {
-    every_fault_once(Setup::ALL[3]).await;
+    assert!(count >= 28);
 }
 
 /// Where nobody can say any more how it ends, the invariants still hold.
-async fn every_fault_lasting(often: Often) {
-    let mut count = 0;
-    for setup in [Setup::ALL[0], Setup::ALL[3]] {
-        for step in Step::ALL {
-            for fault in light_answers() {
-                let troubles = [Trouble { step, fault, often }];
-                println!("{setup:?} {troubles:?}");
-                history(setup, &troubles).await;
-                count += 1;
-            }
-        }
+#[rstest]
+#[tokio::test(start_paused = true)]
+async fn no_invariant_breaks_under_a_fault_that_lasts(
+    #[values(Often::First(3), Often::Always)] often: Often,
+    #[values(PLAIN, BOTH)] setup: Setup,
+    #[values(
+        Step::ClientSecret,
+        Step::Login,
+        Step::GetRun,
+        Step::TriggerToken,
+        Step::Claim,
+        Step::Trigger,
+        Step::Report,
+        Step::Log
+    )]
+    step: Step,
+) {
+    let faults = light_answers();
+    assert!(faults.len() >= 28);
+    for fault in faults {
+        let troubles = [Trouble { step, fault, often }];
+        println!("{setup:?} {troubles:?}");
+        history(setup, &troubles).await;
     }
-    println!("{count} histories with a fault that lasts, {often:?}");
-    assert!(count >= 448);
-}
-
-#[tokio::test(start_paused = true)]
-async fn no_invariant_breaks_under_a_fault_that_lasts_for_a_receive() {
-    every_fault_lasting(Often::First(3)).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn no_invariant_breaks_under_a_fault_that_lasts_for_ever() {
-    every_fault_lasting(Often::Always).await;
 }
 
 /// An upstream that refuses connections, for one receive or for all of them: nothing was sent, so nobody has to look.
@@ -98,15 +88,12 @@ async fn refused(setup: Setup, upstream: Upstream, for_ever: bool) -> End {
     hold(&world.sandbox, "r_1", &replies)
 }
 
+#[rstest]
 #[tokio::test(start_paused = true)]
-async fn a_refused_connection_leaves_no_doubt() {
-    let mut count = 0;
-    for setup in Setup::ALL {
-        for upstream in [Upstream::GitLab, Upstream::Glint, Upstream::SecretsManager] {
-            assert_eq!(refused(setup, upstream, false).await, End::Linked, "{setup:?}, {upstream:?} away once");
-            assert_eq!(refused(setup, upstream, true).await, End::NotStarted, "{setup:?}, {upstream:?} away for ever");
-            count += 2;
-        }
-    }
-    println!("{count} histories with an upstream that refuses connections");
+async fn a_refused_connection_leaves_no_doubt(
+    #[values(PLAIN, QUEUES, READS, BOTH)] setup: Setup,
+    #[values(Upstream::GitLab, Upstream::Glint, Upstream::SecretsManager)] upstream: Upstream,
+) {
+    assert_eq!(refused(setup, upstream, false).await, End::Linked, "away once");
+    assert_eq!(refused(setup, upstream, true).await, End::NotStarted, "away for ever");
 }

@@ -11,11 +11,10 @@ use chrono::{DateTime, Utc};
 use glint_gitlab_trigger::app::{App, Invocation};
 use serde_json::{Value, json};
 
-use crate::protocol::history::{Setup, enqueue, hold_all, light_answers, next_event};
+use crate::protocol::history::{BOTH, enqueue, hold_all, light_answers, next_event};
 use crate::support::{CLIENT_SECRET, PROJECT, TOKEN, app, borrowed, furnish};
 use sandbox::{Call, Exchange, Ports, Sandbox, Upstream};
 
-const SETUP: Setup = Setup { reads: true, queues: true };
 const RECEIVES: u32 = 20;
 /// Runs of one sandbox. Each round has its own, on the same ports, so that what grows is the function.
 const ROUND: usize = 50;
@@ -88,7 +87,7 @@ fn let_some_fail(sandbox: &Sandbox, round: u64) {
 fn furnished(now: DateTime<Utc>, ports: Ports, round: u64) -> Sandbox {
     let sandbox = Sandbox::start_on(now, ports).unwrap();
     furnish(&sandbox);
-    SETUP.builder(RECEIVES).prepare(&sandbox);
+    BOTH.builder(RECEIVES).prepare(&sandbox);
     rotate(&sandbox, round);
     sandbox.glint.token_ttl(LOGIN_SECONDS);
     let_some_fail(&sandbox, round);
@@ -163,7 +162,7 @@ async fn soak(runs: usize) -> Vec<Held> {
     let epoch = "2026-01-05T09:12:04.120Z".parse().unwrap();
     let mut sandbox = furnished(epoch, Ports::default(), 0);
     let ports = ports_of(&sandbox);
-    let settings = SETUP.builder(RECEIVES).prepare(&sandbox);
+    let settings = BOTH.builder(RECEIVES).prepare(&sandbox);
     let function = app(&sandbox, &borrowed(&settings));
     let (mut held, mut total) = (Vec::new(), Tally::default());
     for number in 0..runs.div_ceil(ROUND) as u64 {

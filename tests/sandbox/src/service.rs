@@ -87,7 +87,7 @@ async fn applied(fault: Option<Fault>, mut answer: Answer, entry: &Entry, connec
         }
         Fault::EmptyBody => answer.body.clear(),
         Fault::WrongTypes => answer.body = malformed::wrong_types(&answer).to_string().into_bytes(),
-        Fault::HugeBody => answer.body = malformed::huge(&answer).to_string().into_bytes(),
+        Fault::HugeBody => answer.body = malformed::huge(&answer),
         Fault::GzipBomb => {
             answer.body = malformed::gzip_bomb();
             answer = answer.with("content-encoding", "gzip");

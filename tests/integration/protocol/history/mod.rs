@@ -26,14 +26,12 @@ pub struct Setup {
     pub queues: bool,
 }
 
-impl Setup {
-    pub const ALL: [Self; 4] = [
-        Self { reads: false, queues: false },
-        Self { reads: false, queues: true },
-        Self { reads: true, queues: false },
-        Self { reads: true, queues: true },
-    ];
+pub const PLAIN: Setup = Setup { reads: false, queues: false };
+pub const QUEUES: Setup = Setup { reads: false, queues: true };
+pub const READS: Setup = Setup { reads: true, queues: false };
+pub const BOTH: Setup = Setup { reads: true, queues: true };
 
+impl Setup {
     /// Starts at a fixed moment, one second after the click.
     pub async fn start(self) -> World {
         self.builder(RECEIVES).at("2026-01-05T09:12:04.120Z").start().await
