@@ -4,7 +4,7 @@ use sandbox::Sandbox;
 use serde_json::{Value, json};
 
 /// Logs in and calls Glint.
-async fn glint(sandbox: &Sandbox, method: Method, path: &str, body: &Value) -> (u16, Value) {
+pub async fn glint(sandbox: &Sandbox, method: Method, path: &str, body: &Value) -> (u16, Value) {
     let token = login(sandbox).await.1["accessToken"].as_str().unwrap_or_default().to_owned();
     let url = format!("{}{path}", sandbox.glint.url());
     let bearer = format!("Bearer {token}");
@@ -12,7 +12,7 @@ async fn glint(sandbox: &Sandbox, method: Method, path: &str, body: &Value) -> (
     read(answer.expect("Glint answers")).await
 }
 
-async fn login(sandbox: &Sandbox) -> (u16, Value) {
+pub async fn login(sandbox: &Sandbox) -> (u16, Value) {
     use sandbox::glint::{CLIENT_ID, CLIENT_SECRET};
     let body = json!({ "clientId": CLIENT_ID, "clientSecret": CLIENT_SECRET });
     let url = format!("{}/v1/auth/access_token", sandbox.glint.url());

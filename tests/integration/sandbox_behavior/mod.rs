@@ -5,6 +5,8 @@ mod aws;
 mod faults;
 mod gitlab;
 mod glint;
+mod glint_shapes;
+mod others;
 mod paused_time;
 mod pipelines;
 mod projects;

@@ -1,9 +1,9 @@
-//! What can go wrong with a request, and when: decided before it is sent, met when it comes.
+//! What can go wrong with a request, what happens beside it, and when.
 
+use crate::hold::{Gate, Hold, HoldAt};
 use crate::journal::{Call, Exchange};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
-use tokio::sync::watch;
 
 #[derive(Clone, Debug)]
 pub enum Fault {
@@ -46,6 +46,8 @@ pub enum Fault {
     },
     /// Waits first, then all is as usual.
     Delay(Duration),
+    /// The connection closes at once; applied after this time, whatever has happened by then.
+    AppliedLate(Duration),
 }
 
 impl Fault {
@@ -84,14 +86,33 @@ impl Fault {
     }
 }
 
-/// The faults and holds that still wait for their request.
+/// The faults, actions and holds that still wait for their request.
 #[derive(Clone, Default)]
 pub struct Faults(Arc<Mutex<Pending>>);
 
 #[derive(Default)]
 struct Pending {
     rules: Vec<Planned>,
-    holds: Vec<(Call, bool, Arc<Gate>)>,
+    holds: Vec<(Call, HoldAt, Arc<Gate>)>,
+}
+
+/// What happens beside a request.
+pub(crate) type Action = Arc<dyn Fn(&Exchange) + Send + Sync>;
+
+/// What a request meets.
+#[derive(Default)]
+pub(crate) struct Met {
+    pub fault: Option<Fault>,
+    pub hold: Option<(HoldAt, Arc<Gate>)>,
+    pub before: Vec<Action>,
+    pub after: Vec<Action>,
+}
+
+#[derive(Clone)]
+enum Effect {
+    Fault(Fault),
+    Before(Action),
+    After(Action),
 }
 
 type Condition = Box<dyn Fn(&Exchange) -> bool + Send>;
@@ -101,7 +122,7 @@ struct Planned {
     condition: Option<Condition>,
     when: When,
     seen: usize,
-    fault: Fault,
+    effect: Effect,
 }
 
 #[derive(Clone, Copy)]
@@ -111,8 +132,8 @@ enum When {
     Every,
 }
 
-/// A fault in the making; counts the requests that come after it was made.
-#[must_use = "a rule without a fault changes nothing"]
+/// Requests that are chosen; counts those that come after it was made.
+#[must_use = "a rule without a fault or an action changes nothing"]
 pub struct Rule {
     faults: Faults,
     call: Call,
@@ -144,14 +165,24 @@ impl Rule {
         self
     }
 
+    /// They meet this fault.
     pub fn with(self, fault: Fault) {
-        self.faults.lock().rules.push(Planned {
-            call: self.call,
-            condition: self.condition,
-            when: self.when,
-            seen: 0,
-            fault,
-        });
+        self.plan(Effect::Fault(fault));
+    }
+
+    /// This happens before anything of them is applied.
+    pub fn before(self, action: impl Fn(&Exchange) + Send + Sync + 'static) {
+        self.plan(Effect::Before(Arc::new(action)));
+    }
+
+    /// This happens after they were applied, before they are answered.
+    pub fn after(self, action: impl Fn(&Exchange) + Send + Sync + 'static) {
+        self.plan(Effect::After(Arc::new(action)));
+    }
+
+    fn plan(self, effect: Effect) {
+        let planned = Planned { call: self.call, condition: self.condition, when: self.when, seen: 0, effect };
+        self.faults.lock().rules.push(planned);
     }
 }
 
@@ -160,9 +191,9 @@ impl Faults {
         Rule { faults: self.clone(), call, condition: None, when: When::Nth(1) }
     }
 
-    pub fn hold(&self, call: Call, before: bool) -> Hold {
+    pub fn hold(&self, call: Call, at: HoldAt) -> Hold {
         let gate = Arc::new(Gate::default());
-        self.lock().holds.push((call, before, gate.clone()));
+        self.lock().holds.push((call, at, gate.clone()));
         Hold(gate)
     }
 
@@ -170,10 +201,10 @@ impl Faults {
         self.lock().rules.clear();
     }
 
-    /// What this request meets: every rule for it counts it, and the first whose turn it is decides.
-    pub(super) fn meet(&self, exchange: &Exchange) -> (Option<Fault>, Option<(bool, Arc<Gate>)>) {
+    /// What this request meets: every rule for it counts it; of several faults whose turn it is, the first decides.
+    pub(crate) fn meet(&self, exchange: &Exchange) -> Met {
         let mut pending = self.lock();
-        let mut met = None;
+        let mut met = Met::default();
         for rule in &mut pending.rules {
             let fits = rule.condition.as_ref().is_none_or(|fits| fits(exchange));
             if rule.call != exchange.call || !fits {
@@ -185,53 +216,19 @@ impl Faults {
                 When::First(count) => rule.seen <= count,
                 When::Every => true,
             };
-            if due && met.is_none() {
-                met = Some(rule.fault.clone());
+            match &rule.effect {
+                _ if !due => {}
+                Effect::Fault(fault) => drop(met.fault.get_or_insert_with(|| fault.clone())),
+                Effect::Before(action) => met.before.push(action.clone()),
+                Effect::After(action) => met.after.push(action.clone()),
             }
         }
         let held = pending.holds.iter().position(|(call, ..)| *call == exchange.call);
-        let gate = held.map(|position| pending.holds.remove(position));
-        (met, gate.map(|(_, before, gate)| (before, gate)))
+        met.hold = held.map(|position| pending.holds.remove(position)).map(|(_, at, gate)| (at, gate));
+        met
     }
 
     fn lock(&self) -> MutexGuard<'_, Pending> {
         self.0.lock().expect("no holder of the faults panics")
-    }
-}
-
-#[derive(Default)]
-pub(super) struct Gate {
-    reached: watch::Sender<bool>,
-    released: watch::Sender<bool>,
-}
-
-impl Gate {
-    pub async fn pass(&self) {
-        self.reached.send_replace(true);
-        let mut released = self.released.subscribe();
-        // The gate itself keeps the sender.
-        let _ = released.wait_for(|released| *released).await;
-    }
-}
-
-/// A request that waits at a chosen moment. Dropping the hold releases it.
-#[must_use = "a hold that is dropped releases at once"]
-pub struct Hold(Arc<Gate>);
-
-impl Hold {
-    /// Returns once the request waits.
-    pub async fn reached(&self) {
-        let mut reached = self.0.reached.subscribe();
-        let _ = reached.wait_for(|reached| *reached).await;
-    }
-
-    pub fn release(&self) {
-        self.0.released.send_replace(true);
-    }
-}
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        self.release();
     }
 }

@@ -8,6 +8,7 @@ pub mod clock;
 pub mod faults;
 pub mod gitlab;
 pub mod glint;
+pub mod hold;
 pub mod http;
 pub mod journal;
 pub mod service;
@@ -22,9 +23,10 @@ pub mod server;
 pub mod tls;
 
 pub use clock::Clock;
-pub use faults::{Fault, Hold};
+pub use faults::Fault;
 pub use gitlab::{GitLab, Job, Pipeline};
-pub use glint::{Entity, Glint, Log, Run};
+pub use glint::{Entity, ExternalId, Glint, Lists, Log, Run, Shape};
+pub use hold::{Hold, HoldAt};
 pub use journal::{Call, Exchange, Journal, Upstream};
 pub use queue::{Message, Queue};
 pub use runtime::{Reply, Runtime};
@@ -152,19 +154,29 @@ impl Sandbox {
         self.faults.rule(call)
     }
 
-    /// Takes every fault that has not happened yet away.
+    /// Says what happens beside a coming request of this kind: `sandbox.on(call).nth(2).before(|_| ...)`.
+    pub fn on(&self, call: Call) -> faults::Rule {
+        self.faults.rule(call)
+    }
+
+    /// Takes every fault and action that has not happened yet away.
     pub fn heal(&self) {
         self.faults.clear();
     }
 
     /// The next such request is applied, and its answer waits until the hold is released.
     pub fn hold(&self, call: Call) -> Hold {
-        self.faults.hold(call, false)
+        self.faults.hold(call, HoldAt::After)
     }
 
     /// The next such request waits, before anything of it is applied, until the hold is released.
     pub fn hold_before(&self, call: Call) -> Hold {
-        self.faults.hold(call, true)
+        self.faults.hold(call, HoldAt::Before)
+    }
+
+    /// The next such request gets no answer, and is applied when the hold is released: a write that lands late.
+    pub fn hold_unanswered(&self, call: Call) -> Hold {
+        self.faults.hold(call, HoldAt::Unanswered)
     }
 
     /// The upstream's port refuses connections, and those that are open are closed, until the guard is dropped.

@@ -22,11 +22,12 @@ pub fn wrong_types(answer: &Answer) -> Value {
 pub fn huge(answer: &Answer) -> Vec<u8> {
     let body = serde_json::from_slice(&answer.body).unwrap_or_else(|_| json!({}));
     let mut text = body.to_string().into_bytes();
-    let rest = if text.ends_with(b"{}") { "\"padding\":\"" } else { ",\"padding\":\"" };
+    let is_empty = text.len() == 2;
+    let (start, end) = if text.ends_with(b"]") { ("\"", "\"]") } else { ("\"padding\":\"", "\"}") };
     text.pop();
-    text.extend(rest.as_bytes());
+    text.extend(if is_empty { "" } else { "," }.bytes().chain(start.bytes()));
     text.resize(text.len() + (10 << 20), b'x');
-    text.extend(b"\"}");
+    text.extend(end.bytes());
     text
 }
 

@@ -1,6 +1,7 @@
 //! Handles one request to an upstream: records it, applies its fault, routes it, and answers.
 
-use crate::faults::{Fault, Faults};
+use crate::faults::{Action, Fault, Faults, Met};
+use crate::hold::HoldAt;
 use crate::http::{Answer, Request};
 use crate::journal::{Call, Entry, Journal, Upstream};
 use crate::malformed;
@@ -27,14 +28,29 @@ pub async fn handle(
 ) -> Option<Response> {
     let call = (service.classify)(&request);
     let entry = journal.open(service.upstream, call, &request, connection.number);
-    let (fault, gate) = faults.meet(&entry.exchange());
-    let (before, after) = match gate {
-        Some((true, gate)) => (Some(gate), None),
-        Some((false, gate)) => (None, Some(gate)),
-        None => (None, None),
-    };
-    if let Some(gate) = before {
-        gate.pass().await;
+    let Met { fault, hold, before, after } = faults.meet(&entry.exchange());
+    let run = |actions: &[Action]| actions.iter().for_each(|action: &Action| action(&entry.exchange()));
+    run(&before);
+    match (&hold, &fault) {
+        (Some((HoldAt::Unanswered, gate)), _) => {
+            let gate = gate.clone();
+            tokio::spawn(async move {
+                gate.wait().await;
+                apply(&service, call, &request, &entry);
+                gate.applied();
+            });
+            return None;
+        }
+        (Some((HoldAt::Before, gate)), _) => gate.wait().await,
+        (_, Some(Fault::AppliedLate(time))) => {
+            let time = *time;
+            tokio::spawn(async move {
+                tokio::time::sleep(time).await;
+                apply(&service, call, &request, &entry);
+            });
+            return None;
+        }
+        _ => {}
     }
     if let Some(Fault::Delay(time)) = fault {
         tokio::time::sleep(time).await;
@@ -42,12 +58,18 @@ pub async fn handle(
     if let Some(fault) = fault.as_ref().filter(|fault| !fault.applies()) {
         return unapplied(fault, &entry, &connection).await;
     }
-    let answer = (service.answer)(call, &request);
-    entry.applied(answer.stray);
-    if let Some(gate) = after {
-        gate.pass().await;
+    let answer = apply(&service, call, &request, &entry);
+    run(&after);
+    if let Some((HoldAt::After, gate)) = hold {
+        gate.wait().await;
     }
     applied(fault, answer, &entry, &connection).await
+}
+
+fn apply(service: &Service, call: Call, request: &Request, entry: &Entry) -> Answer {
+    let answer = (service.answer)(call, request);
+    entry.applied(answer.stray);
+    answer
 }
 
 async fn unapplied(fault: &Fault, entry: &Entry, connection: &Connection) -> Option<Response> {

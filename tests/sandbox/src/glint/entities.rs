@@ -24,13 +24,20 @@ impl Glint {
             Err(refusal) => return refusal,
         };
         let mut state = self.lock();
+        if state.denies_entities {
+            return error(403, "forbidden", "The credentials may not write entities");
+        }
+        if !state.blueprints.contains(blueprint) {
+            return not_found(&format!("Blueprint with identifier \"{blueprint}\" was not found"));
+        }
+        let ended_status = state.shape.ended;
         if let Some(id) = &written.run_id {
             let Some(run) = state.run_mut(id) else {
                 return not_found(&format!("Run with id \"{id}\" was not found"));
             };
             if run.has_ended() {
                 run.refused_writes += 1;
-                return error(422, "run_already_ended", "run_id must be of a run in progress");
+                return error(ended_status, "run_already_ended", "run_id must be of a run in progress");
             }
         }
         let same = |one: &&mut Entity| (&one.blueprint, &one.identifier) == (&written.blueprint, &written.identifier);

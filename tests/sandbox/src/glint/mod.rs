@@ -3,16 +3,19 @@
 mod entities;
 mod run;
 mod runs;
+mod shape;
 mod tokens;
 
 pub use entities::Entity;
 pub use run::{Log, Run, RunBuilder};
+pub use shape::{ExternalId, Lists, Shape};
 
 use crate::clock::Clock;
 use crate::http::{Answer, Request, percent_decode};
 use crate::journal::{Call, Upstream};
 use crate::service::Service;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokens::Tokens;
 
@@ -34,7 +37,9 @@ struct State {
     tokens: Tokens,
     runs: Vec<Run>,
     entities: Vec<Entity>,
-    forgets_labels: bool,
+    shape: Shape,
+    blueprints: BTreeSet<String>,
+    denies_entities: bool,
     refuses: Option<u16>,
     logs: u64,
     remaining: u64,
@@ -46,7 +51,9 @@ impl Glint {
             tokens: Tokens::new(CLIENT_ID, CLIENT_SECRET),
             runs: Vec::new(),
             entities: Vec::new(),
-            forgets_labels: false,
+            shape: Shape::default(),
+            blueprints: shape::default_blueprints(),
+            denies_entities: false,
             refuses: None,
             logs: 0,
             remaining: 15_000,
@@ -69,7 +76,9 @@ impl Glint {
     }
 
     pub fn runs(&self) -> Vec<Run> {
-        self.lock().runs.clone()
+        let mut runs = self.lock().runs.clone();
+        runs.iter_mut().for_each(|run| run.past.clear());
+        runs
     }
 
     /// The run as it stands now; it must exist.
@@ -78,13 +87,28 @@ impl Glint {
         found.unwrap_or_else(|| panic!("the sandbox has no run `{id}`"))
     }
 
+    /// Somebody else writes to the run: an automation, a pipeline, a person. `patch` is the body of a PATCH; it is false
+    /// where the run has ended and took nothing.
+    pub fn others_write(&self, id: &str, patch: Value) -> bool {
+        let Value::Object(patch) = patch else { panic!("a patch is an object") };
+        let now = self.clock.now();
+        let mut state = self.lock();
+        let shape = state.shape.clone();
+        let run = state.run_mut(id).unwrap_or_else(|| panic!("the sandbox has no run `{id}`"));
+        let takes = !run.has_ended();
+        if takes {
+            run.write(&patch, now, &shape);
+        }
+        takes
+    }
+
     pub fn entities(&self) -> Vec<Entity> {
         self.lock().entities.clone()
     }
 
     /// From now on labels are accepted and not kept.
     pub fn forget_labels(&self) {
-        self.lock().forgets_labels = true;
+        self.shape(|shape| shape.keeps_label = false);
     }
 
     pub fn credentials(&self, id: &str, secret: &str) {

@@ -1,9 +1,10 @@
 //! An action run, as tests set it up and look at it.
 
-use super::Glint;
+use super::{Glint, Shape};
 use crate::clock::stamp;
 use chrono::{DateTime, Utc};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
+use std::time::Duration;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Run {
@@ -26,7 +27,11 @@ pub struct Run {
     pub writes: Vec<Value>,
     /// How often somebody tried to write to it after its end.
     pub refused_writes: usize,
+    /// What the run's answers show as its `payload`.
+    pub payload: Value,
     pub(super) older_shape: bool,
+    /// How it was before each recent write, and when that write came; kept only while answers lag.
+    pub(super) past: Vec<(DateTime<Utc>, Box<Run>)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +59,9 @@ impl Run {
             ended_at: None,
             writes: Vec::new(),
             refused_writes: 0,
+            payload: json!({ "type": "GITLAB" }),
             older_shape: false,
+            past: Vec::new(),
         }
     }
 
@@ -71,14 +78,53 @@ impl Run {
         }
     }
 
+    /// Takes the members of a PATCH, whose last write wins.
+    pub(super) fn write(&mut self, patch: &Map<String, Value>, now: DateTime<Utc>, shape: &Shape) {
+        self.remember(now, shape.stale_reads.max(shape.stale_lists));
+        let text = |key: &str| patch.get(key).and_then(Value::as_str).map(str::to_owned);
+        self.status_label = text("statusLabel").or(self.status_label.take());
+        self.summary = text("summary").or(self.summary.take());
+        self.external_run_id = text("externalRunId").or(self.external_run_id.take());
+        self.link = patch.get("link").cloned().or(self.link.take());
+        if let Some(status) = text("status") {
+            self.end(&status, now);
+        }
+        self.updated_at = now;
+    }
+
+    /// Keeps how the run stands now, for answers that lag behind by as much as this.
+    fn remember(&mut self, now: DateTime<Utc>, lag: Duration) {
+        self.past.retain(|(at, _)| *at + lag > now);
+        if !lag.is_zero() {
+            let before = Self { past: Vec::new(), ..self.clone() };
+            self.past.push((now, Box::new(before)));
+        }
+    }
+
+    /// How the run stood so long ago, as far as it is remembered.
+    pub(super) fn as_of(&self, now: DateTime<Utc>, lag: Duration) -> &Self {
+        let since = now - lag;
+        self.past.iter().find(|(at, _)| *at > since).map_or(self, |(_, before)| before)
+    }
+
     pub(super) fn end(&mut self, status: &str, now: DateTime<Utc>) {
         self.status = status.to_owned();
         self.ended_at = Some(now);
     }
 
     /// The `run` member of an answer.
-    pub(super) fn shown(&self, version: Option<&str>) -> Value {
-        if version == Some("v2") && !self.older_shape { self.newer() } else { self.older() }
+    pub(super) fn shown(&self, version: Option<&str>, shape: &Shape) -> Value {
+        let newer = version == Some("v2") && !self.older_shape;
+        let mut run = if newer { self.newer() } else { self.older() };
+        let shown = [
+            ("externalRunId", shape.shows_external_id),
+            ("statusLabel", shape.shows_label),
+            ("link", shape.shows_link),
+        ];
+        for (key, _) in shown.iter().filter(|(_, shown)| !shown) {
+            run.as_object_mut().expect("a run is shown as an object").remove(*key);
+        }
+        run
     }
 
     /// As Glint documents it: no label and no external id; a link where one is set.
@@ -103,7 +149,7 @@ impl Run {
             "action": { "identifier": "deploy_service", "title": "Deploy service", "deleted": false },
             "blueprint": { "identifier": "deployment", "title": "Deployment", "deleted": false },
             "properties": self.properties, "endedAt": self.ended_at.map(stamp),
-            "payload": { "type": "GITLAB", "synchronized": self.synchronized },
+            "payload": self.shown_payload(),
             "createdAt": stamp(self.created_at), "updatedAt": stamp(self.updated_at),
             "createdBy": "auth0|sandbox", "updatedBy": "auth0|sandbox",
         });
@@ -120,9 +166,15 @@ impl Run {
         }
         run
     }
+
+    fn shown_payload(&self) -> Value {
+        let mut payload = self.payload.clone();
+        payload["synchronized"] = json!(self.synchronized);
+        payload
+    }
 }
 
-/// Changes a run in place; none of this counts as a write.
+/// Changes a run in place; none of this counts as a write, and answers show it at once.
 #[derive(Clone)]
 pub struct RunBuilder {
     glint: Glint,
@@ -162,6 +214,15 @@ impl RunBuilder {
 
     pub fn properties(self, properties: Value) -> Self {
         self.change(|run| run.properties = properties)
+    }
+
+    pub fn created_at(self, time: DateTime<Utc>) -> Self {
+        self.change(|run| run.created_at = time)
+    }
+
+    /// What Glint sends for the run: `type`, `url`, `method`, `body` and the like.
+    pub fn payload(self, payload: Value) -> Self {
+        self.change(|run| run.payload = payload)
     }
 
     pub fn updated_at(self, time: DateTime<Utc>) -> Self {
