@@ -4,6 +4,7 @@
 mod aws;
 mod faults;
 mod gitlab;
+mod gitlab_kinds;
 mod glint;
 mod glint_shapes;
 mod others;

@@ -4,7 +4,7 @@ use reqwest::Method;
 use sandbox::Sandbox;
 use serde_json::{Value, json};
 
-async fn look_up(sandbox: &Sandbox, path: &str, token: &str) -> (u16, Value) {
+pub async fn look_up(sandbox: &Sandbox, path: &str, token: &str) -> (u16, Value) {
     let url = format!("{}/api/v4/projects/{path}", sandbox.gitlab.url());
     let answer = ask(Method::GET, url, &[("private-token", token)], &Value::Null).await;
     read(answer.expect("GitLab answers")).await

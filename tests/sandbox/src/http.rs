@@ -91,6 +91,8 @@ pub struct Answer {
     pub body: Vec<u8>,
     /// The request met no route.
     pub stray: bool,
+    /// The body comes in chunks, and no header says how long it is.
+    pub streamed: bool,
 }
 
 impl Answer {
@@ -108,11 +110,17 @@ impl Answer {
             headers: vec![("content-type".to_owned(), content_type.to_owned())],
             body: body.into(),
             stray: false,
+            streamed: false,
         }
     }
 
     pub fn with(mut self, name: &str, value: impl ToString) -> Self {
         self.headers.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    pub fn streamed(mut self) -> Self {
+        self.streamed = true;
         self
     }
 

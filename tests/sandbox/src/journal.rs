@@ -29,6 +29,7 @@ pub enum Call {
     GetPipeline,
     PipelineVariables,
     PipelineJobs,
+    Artifact,
     Project,
     GetSecret,
     SendMessage,
@@ -37,7 +38,7 @@ pub enum Call {
 }
 
 impl Call {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Login,
         Self::GetRun,
         Self::FindRuns,
@@ -49,6 +50,7 @@ impl Call {
         Self::GetPipeline,
         Self::PipelineVariables,
         Self::PipelineJobs,
+        Self::Artifact,
         Self::Project,
         Self::GetSecret,
         Self::SendMessage,

@@ -17,6 +17,7 @@ mod malformed;
 mod ordered;
 mod payload;
 pub mod queue;
+mod ruby_json;
 pub mod runtime;
 pub mod secrets;
 pub mod server;

@@ -18,6 +18,11 @@ impl Members {
         self.put(key.to_owned(), value);
     }
 
+    /// Keys and values, as JSON text.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(key, value)| (key.as_str(), value.get()))
+    }
+
     pub fn remove(&mut self, key: &str) {
         self.0.retain(|(name, _)| name != key);
     }

@@ -10,6 +10,9 @@ use tokio::time::{Sleep, sleep};
 /// Enough for the first half to leave before the connection is reset under it.
 const HALF_TRAVELS: Duration = Duration::from_millis(20);
 
+/// How much of a streamed body comes at once.
+const CHUNK_BYTES: usize = 16 << 10;
+
 pub struct Payload {
     bytes: Bytes,
     sent: usize,
@@ -21,6 +24,8 @@ enum Pace {
     AtOnce,
     ByteBySecond,
     HalfThenCut,
+    /// In chunks whose number nobody knows beforehand.
+    Streamed,
 }
 
 #[derive(Debug)]
@@ -45,6 +50,10 @@ impl Payload {
 
     pub fn half_then_cut(bytes: Vec<u8>) -> Self {
         Self::new(bytes, Pace::HalfThenCut)
+    }
+
+    pub fn streamed(bytes: Vec<u8>) -> Self {
+        Self::new(bytes, Pace::Streamed)
     }
 
     fn new(bytes: Vec<u8>, pace: Pace) -> Self {
@@ -75,6 +84,7 @@ impl Body for Payload {
         match self.pace {
             _ if self.is_end_stream() => Poll::Ready(None),
             Pace::AtOnce => self.take(usize::MAX / 2),
+            Pace::Streamed => self.take(CHUNK_BYTES),
             Pace::ByteBySecond => {
                 ready!(self.wait(context, Duration::from_secs(1)));
                 self.take(1)
@@ -93,6 +103,9 @@ impl Body for Payload {
 
     /// The length announced is the whole one, also where less will come.
     fn size_hint(&self) -> SizeHint {
+        if matches!(self.pace, Pace::Streamed) {
+            return SizeHint::default();
+        }
         SizeHint::with_exact((self.bytes.len() - self.sent) as u64)
     }
 }

@@ -93,6 +93,7 @@ async fn applied(fault: Option<Fault>, mut answer: Answer, entry: &Entry, connec
     let pace: fn(Vec<u8>) -> Payload = match fault {
         Fault::SlowBody => Payload::byte_by_second,
         Fault::ResetInBody => Payload::half_then_cut,
+        _ if answer.streamed => Payload::streamed,
         _ => Payload::at_once,
     };
     match fault {
@@ -133,7 +134,8 @@ fn instead(fault: &Fault) -> Answer {
 }
 
 fn send(entry: &Entry, answer: Answer) -> Response {
-    send_as(entry, answer, Payload::at_once)
+    let pace = if answer.streamed { Payload::streamed } else { Payload::at_once };
+    send_as(entry, answer, pace)
 }
 
 fn send_as(entry: &Entry, answer: Answer, pace: fn(Vec<u8>) -> Payload) -> Response {

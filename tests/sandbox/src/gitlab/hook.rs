@@ -31,6 +31,7 @@ impl GitLab {
     }
 
     fn hook_headers(&self, body: &[u8]) -> Vec<(String, String)> {
+        let now = self.now();
         let mut state = self.lock();
         state.hooks += 1;
         let id = format!("5a0db0c5-0000-4000-8000-{:012}", state.hooks);
@@ -47,7 +48,7 @@ impl GitLab {
             headers.push(("X-Gitlab-Token", token.clone()));
         }
         if let Some(key) = &state.signing_key {
-            let time = self.clock.now().timestamp();
+            let time = now.timestamp();
             let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("any key length will do");
             mac.update(format!("{id}.{time}.").as_bytes());
             mac.update(body);
@@ -66,7 +67,8 @@ impl GitLab {
             "id": 1, "name": "Administrator", "username": pipeline.owner,
             "avatar_url": format!("{}/uploads/avatar.png", self.url), "email": "[REDACTED]",
         });
-        let builds: Vec<_> = pipeline.jobs.iter().map(|job| build(job, pipeline, &user)).collect();
+        let builds: Vec<_> =
+            pipeline.jobs.iter().filter(|job| !job.retried).map(|job| build(job, pipeline, &user)).collect();
         json!({
             "object_kind": "pipeline",
             "object_attributes": attributes(pipeline),
@@ -91,7 +93,9 @@ impl GitLab {
 fn attributes(pipeline: &Pipeline) -> Value {
     let variable = |(key, value): (&String, &String)| json!({ "key": key, "value": value });
     let mut variables: Vec<_> = pipeline.variables.iter().map(variable).collect();
-    variables.push(json!({ "key": "TRIGGER_PAYLOAD", "value": pipeline.trigger_payload }));
+    if !pipeline.trigger_payload.is_empty() {
+        variables.push(json!({ "key": "TRIGGER_PAYLOAD", "value": pipeline.trigger_payload }));
+    }
     let label = if pipeline.status == "success" { "passed" } else { &pipeline.status };
     json!({
         "id": pipeline.id, "iid": pipeline.iid, "name": null, "ref": pipeline.r#ref, "tag": pipeline.tag,
@@ -103,12 +107,13 @@ fn attributes(pipeline: &Pipeline) -> Value {
 }
 
 fn build(job: &Job, pipeline: &Pipeline, user: &Value) -> Value {
+    let is_manual = job.status == "manual";
     json!({
         "id": job.id, "stage": job.stage, "name": job.name, "status": job.status,
-        "created_at": hook_stamp(pipeline.created_at), "started_at": hook_stamp(pipeline.created_at),
-        "finished_at": pipeline.finished_at.map(hook_stamp), "duration": pipeline.seconds(), "queued_duration": 1.0,
-        "failure_reason": job.failure_reason, "when": "on_success", "manual": false,
+        "created_at": hook_stamp(job.created_at), "started_at": hook_stamp(job.created_at),
+        "finished_at": job.finished_at.map(hook_stamp), "duration": pipeline.seconds(), "queued_duration": 1.0,
+        "failure_reason": job.failure_reason, "when": if is_manual { "manual" } else { "on_success" }, "manual": is_manual,
         "allow_failure": job.allow_failure, "user": user, "runner": null,
-        "artifacts_file": { "filename": null, "size": null }, "environment": null,
+        "artifacts_file": job.artifacts_file(), "environment": null,
     })
 }

@@ -1,26 +1,33 @@
 //! GitLab: projects with trigger tokens, the pipelines they start, and the hooks of those.
 
 mod hook;
+mod job;
+mod params;
 mod pipeline;
 mod project;
 mod read;
 mod trigger;
 
-pub use pipeline::{Job, Pipeline};
+pub use job::Job;
+pub use pipeline::Pipeline;
 pub use project::{Project, ProjectBuilder};
 
 use crate::clock::Clock;
 use crate::http::{Answer, Request, percent_decode};
 use crate::journal::{Call, Upstream};
 use crate::service::Service;
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 #[derive(Clone)]
 pub struct GitLab {
     state: Arc<Mutex<State>>,
     clock: Clock,
+    /// How far GitLab's clock is ahead of the sandbox's, in milliseconds.
+    ahead: Arc<AtomicI64>,
     url: String,
 }
 
@@ -28,7 +35,9 @@ pub struct GitLab {
 struct State {
     projects: Vec<Project>,
     pipelines: Vec<Pipeline>,
-    read_tokens: Vec<String>,
+    /// Tokens that read, and whether they may read the variables of pipelines.
+    read_tokens: Vec<(String, bool)>,
+    older_bodies: bool,
     hook_token: Option<String>,
     signing_key: Option<Vec<u8>>,
     hooks: u64,
@@ -39,7 +48,7 @@ struct State {
 
 impl GitLab {
     pub fn new(clock: Clock, url: String) -> Self {
-        Self { state: Arc::default(), clock, url }
+        Self { state: Arc::default(), clock, ahead: Arc::default(), url }
     }
 
     pub fn url(&self) -> String {
@@ -68,7 +77,27 @@ impl GitLab {
 
     /// A token with `read_api` on every project.
     pub fn read_token(&self, token: &str) {
-        self.lock().read_tokens.push(token.to_owned());
+        self.lock().read_tokens.push((token.to_owned(), true));
+    }
+
+    /// A token that sees pipelines, and not their variables: 403.
+    pub fn read_token_without_variables(&self, token: &str) {
+        self.lock().read_tokens.push((token.to_owned(), false));
+    }
+
+    /// As GitLab 13: no answer about a pipeline names its project's id.
+    pub fn older_bodies(&self) {
+        self.lock().older_bodies = true;
+    }
+
+    /// GitLab's clock goes ahead of everybody else's by so many seconds, or behind.
+    pub fn clock_ahead(&self, seconds: i64) {
+        self.ahead.store(seconds * 1000, Ordering::Relaxed);
+    }
+
+    /// The time by GitLab's own clock.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.clock.now() + TimeDelta::milliseconds(self.ahead.load(Ordering::Relaxed))
     }
 
     pub fn pipelines(&self) -> Vec<Pipeline> {
@@ -83,16 +112,13 @@ impl GitLab {
 
     /// The pipeline reaches this status, final or not.
     pub fn finish(&self, id: u64, status: &str) {
-        let now = self.clock.now();
+        let now = self.now();
         self.change_pipeline(id, |pipeline| pipeline.reach(status, now));
     }
 
-    pub fn add_job(&self, id: u64, name: &str, status: &str, failure_reason: Option<&str>) {
-        let mut state = self.lock();
-        state.jobs += 1;
-        let job = state.jobs + 9000;
-        drop(state);
-        self.change_pipeline(id, |pipeline| pipeline.add_job(job, name, status, failure_reason));
+    /// The pipeline is gone from GitLab, and its jobs with it.
+    pub fn delete_pipeline(&self, id: u64) {
+        self.change_pipeline(id, |pipeline| pipeline.deleted = true);
     }
 
     pub(crate) fn service(&self) -> Service {
@@ -154,6 +180,7 @@ fn classify(request: &Request) -> Call {
         (_, ["api", "v4", "projects", "", ..]) => Call::Other,
         ("POST", ["api", "v4", "projects", _, "trigger", "pipeline"]) => Call::Trigger,
         ("POST", ["api", "v4", "projects", _, "ref", _, "trigger", "pipeline"]) => Call::Trigger,
+        ("GET", ["api", "v4", "projects", _, "jobs", _, "artifacts", _, ..]) => Call::Artifact,
         ("GET", ["api", "v4", "projects", _]) => Call::Project,
         ("GET", ["api", "v4", "projects", _, "pipelines"]) => Call::ListPipelines,
         ("GET", ["api", "v4", "projects", _, "pipelines", _]) => Call::GetPipeline,
@@ -166,6 +193,10 @@ fn classify(request: &Request) -> Call {
 /// `{"message": {"base": [words]}}`, as GitLab words what keeps a pipeline from being created.
 fn base(status: u16, words: &str) -> Answer {
     Answer::json(status, &json!({ "message": { "base": [words] } }))
+}
+
+fn error(status: u16, words: &str) -> Answer {
+    Answer::json(status, &json!({ "error": words }))
 }
 
 fn message(status: u16, words: &str) -> Answer {

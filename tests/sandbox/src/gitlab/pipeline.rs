@@ -1,5 +1,6 @@
-//! A pipeline and its jobs.
+//! A pipeline.
 
+use super::Job;
 use crate::clock::stamp;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
@@ -30,17 +31,8 @@ pub struct Pipeline {
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
     pub finished_at: Option<DateTime<Utc>>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Job {
-    pub id: u64,
-    pub name: String,
-    pub stage: String,
-    pub status: String,
-    pub failure_reason: Option<String>,
-    pub allow_failure: bool,
-    pub web_url: String,
+    /// GitLab does not know it any more.
+    pub deleted: bool,
 }
 
 impl Pipeline {
@@ -51,17 +43,12 @@ impl Pipeline {
         self.finished_at = is_final.then_some(now);
     }
 
-    pub(super) fn add_job(&mut self, id: u64, name: &str, status: &str, failure_reason: Option<&str>) {
-        let project = self.web_url.split("/-/").next().unwrap_or_default();
-        self.jobs.push(Job {
-            id,
-            name: name.to_owned(),
-            stage: "deploy".to_owned(),
-            status: status.to_owned(),
-            failure_reason: failure_reason.map(str::to_owned),
-            allow_failure: false,
-            web_url: format!("{project}/-/jobs/{id}"),
-        });
+    /// The row is there, and none of its variables were saved.
+    pub(super) fn fail_at_creation(&mut self, why: &str, now: DateTime<Utc>) {
+        self.yaml_errors = Some(why.to_owned());
+        self.variables.clear();
+        self.trigger_payload.clear();
+        self.reach("failed", now);
     }
 
     pub(super) fn seconds(&self) -> Option<i64> {
@@ -69,19 +56,23 @@ impl Pipeline {
         Some((finished - self.created_at).num_seconds())
     }
 
-    /// What a list of pipelines shows.
-    pub(super) fn brief(&self) -> Value {
-        json!({
+    /// What a list of pipelines shows; `older`: as GitLab 13, without the project's id.
+    pub(super) fn brief(&self, older: bool) -> Value {
+        let mut brief = json!({
             "id": self.id, "iid": self.iid, "project_id": self.project_id, "sha": self.sha, "ref": self.r#ref,
             "status": self.status, "source": self.source, "web_url": self.web_url, "name": null,
             "created_at": stamp(self.created_at), "updated_at": stamp(self.updated_at),
-        })
+        });
+        if older {
+            brief.as_object_mut().expect("an object").remove("project_id");
+        }
+        brief
     }
 
     /// What a trigger and a look at one pipeline show.
-    pub(super) fn full(&self, gitlab: &str) -> Value {
+    pub(super) fn full(&self, gitlab: &str, older: bool) -> Value {
         let path = self.web_url.strip_prefix(gitlab).unwrap_or_default();
-        let mut full = self.brief();
+        let mut full = self.brief(older);
         let more = json!({
             "before_sha": "0".repeat(40), "tag": self.tag, "yaml_errors": self.yaml_errors,
             "user": {
@@ -101,21 +92,5 @@ impl Pipeline {
             full.extend(more);
         }
         full
-    }
-}
-
-impl Job {
-    pub(super) fn shown(&self, pipeline: &Pipeline) -> Value {
-        let mut job = json!({
-            "id": self.id, "name": self.name, "stage": self.stage, "status": self.status, "ref": pipeline.r#ref,
-            "tag": pipeline.tag, "allow_failure": self.allow_failure, "web_url": self.web_url,
-            "created_at": stamp(pipeline.created_at), "started_at": stamp(pipeline.created_at),
-            "finished_at": pipeline.finished_at.map(stamp), "duration": pipeline.seconds(),
-            "pipeline": { "id": pipeline.id, "project_id": pipeline.project_id, "status": pipeline.status },
-        });
-        if let Some(reason) = &self.failure_reason {
-            job["failure_reason"] = json!(reason);
-        }
-        job
     }
 }

@@ -1,13 +1,17 @@
 //! A project and what its settings make of a trigger.
 
 use super::GitLab;
+use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 
 #[derive(Clone, Debug)]
 pub struct Project {
     pub id: u64,
     pub path: String,
     pub tokens: Vec<String>,
+    /// When a token expires, for those that do.
+    pub(super) expiries: BTreeMap<String, DateTime<Utc>>,
     /// Whose triggers these are; the pipeline-creation limit counts by owner.
     pub owner: String,
     pub branches: Vec<String>,
@@ -27,6 +31,8 @@ pub(super) enum Configuration {
     Missing,
     FilteredOut,
     Broken,
+    /// As older GitLabs answered it: 201 for a pipeline that has failed.
+    BrokenButCreated,
 }
 
 impl Project {
@@ -35,6 +41,7 @@ impl Project {
             id,
             path: path.to_owned(),
             tokens: Vec::new(),
+            expiries: BTreeMap::new(),
             owner: "root".to_owned(),
             branches: vec!["main".to_owned()],
             tags: Vec::new(),
@@ -47,8 +54,26 @@ impl Project {
         }
     }
 
-    pub(super) fn has_ref(&self, name: &str) -> bool {
-        self.branches.iter().chain(&self.tags).any(|known| known == name)
+    /// Whether the token triggers pipelines: an expired one is like a wrong one.
+    pub(super) fn accepts(&self, token: &str, now: DateTime<Utc>) -> bool {
+        let expired = self.expiries.get(token).is_some_and(|expiry| *expiry <= now);
+        !expired && self.tokens.iter().any(|known| known == token)
+    }
+
+    /// The short name of a branch or tag, and whether it is a tag; or what GitLab says instead.
+    pub(super) fn resolve(&self, name: &str) -> Result<(String, bool), &'static str> {
+        let is = |known: &[String], name: &str| known.iter().any(|known| known == name);
+        if let Some(short) = name.strip_prefix("refs/heads/").filter(|short| is(&self.branches, short)) {
+            return Ok((short.to_owned(), false));
+        }
+        if let Some(short) = name.strip_prefix("refs/tags/").filter(|short| is(&self.tags, short)) {
+            return Ok((short.to_owned(), true));
+        }
+        match (is(&self.branches, name), is(&self.tags, name)) {
+            (true, true) => Err("Ref is ambiguous"),
+            (false, false) => Err("Reference not found"),
+            (_, is_tag) => Ok((name.to_owned(), is_tag)),
+        }
     }
 
     /// The commit at the head of a ref.
@@ -89,6 +114,13 @@ impl ProjectBuilder {
     /// One more trigger token.
     pub fn token(self, token: &str) -> Self {
         self.change(|project| project.tokens.push(token.to_owned()))
+    }
+
+    /// One more trigger token, which expires.
+    pub fn expiring_token(self, token: &str, expiry: DateTime<Utc>) -> Self {
+        self.token(token).change(|project| {
+            project.expiries.insert(token.to_owned(), expiry);
+        })
     }
 
     pub fn branch(self, name: &str) -> Self {
@@ -134,6 +166,11 @@ impl ProjectBuilder {
     /// The CI file is wrong: a pipeline row is created, failed at once.
     pub fn yaml_error(self) -> Self {
         self.change(|project| project.configuration = Configuration::Broken)
+    }
+
+    /// The same in an older GitLab, which answers 201 for the failed pipeline.
+    pub fn yaml_error_but_created(self) -> Self {
+        self.change(|project| project.configuration = Configuration::BrokenButCreated)
     }
 
     /// The names that `spec:inputs` declares.
