@@ -9,7 +9,7 @@ pub async fn aws(url: String, target: &str, body: &Value) -> (u16, Value) {
     read(ask(Method::POST, url, &headers, body).await.expect("AWS answers")).await
 }
 
-async fn secret(sandbox: &Sandbox, query: &Value) -> (u16, Value) {
+pub async fn secret(sandbox: &Sandbox, query: &Value) -> (u16, Value) {
     aws(sandbox.secrets.url(), "secretsmanager.GetSecretValue", query).await
 }
 

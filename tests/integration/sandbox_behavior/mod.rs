@@ -2,6 +2,7 @@
 //! say.
 
 mod aws;
+mod aws_kinds;
 mod faults;
 mod gitlab;
 mod gitlab_kinds;

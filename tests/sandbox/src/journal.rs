@@ -16,7 +16,7 @@ pub enum Upstream {
 }
 
 /// What a request asks for, whatever its path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Call {
     Login,
     GetRun,
@@ -34,11 +34,12 @@ pub enum Call {
     GetSecret,
     SendMessage,
     ChangeVisibility,
+    QueueAttributes,
     Other,
 }
 
 impl Call {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Login,
         Self::GetRun,
         Self::FindRuns,
@@ -55,6 +56,7 @@ impl Call {
         Self::GetSecret,
         Self::SendMessage,
         Self::ChangeVisibility,
+        Self::QueueAttributes,
         Self::Other,
     ];
 

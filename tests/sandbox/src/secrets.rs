@@ -5,6 +5,9 @@ use crate::http::{Answer, Request};
 use crate::journal::{Call, Upstream};
 use crate::service::Service;
 use crate::{ACCOUNT, REGION};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -12,6 +15,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 #[derive(Clone)]
 pub struct Secrets {
     state: Arc<Mutex<BTreeMap<String, Secret>>>,
+    /// The error with which every request is refused.
+    credentials: Arc<Mutex<Option<&'static str>>>,
     clock: Clock,
     url: String,
 }
@@ -20,7 +25,11 @@ pub struct Secrets {
 struct Secret {
     current: Option<Version>,
     previous: Option<Version>,
-    denied: bool,
+    /// It was created, whether or not it has a value.
+    exists: bool,
+    refusal: Option<Refusal>,
+    /// Rotations to come, by their time.
+    planned: BTreeMap<DateTime<Utc>, Content>,
     reads: usize,
     versions: u64,
 }
@@ -28,13 +37,47 @@ struct Secret {
 #[derive(Clone)]
 struct Version {
     id: String,
-    value: String,
+    content: Content,
     created: f64,
+}
+
+#[derive(Clone)]
+enum Content {
+    Text(String),
+    Binary(Vec<u8>),
+}
+
+/// Why a secret that is there cannot be read.
+#[derive(Clone, Copy)]
+enum Refusal {
+    Denied,
+    KeyDenied,
+    MarkedForDeletion,
+}
+
+impl Secret {
+    fn rotate(&mut self, content: Content, now: DateTime<Utc>) {
+        self.versions += 1;
+        self.exists = true;
+        self.previous = self.current.take();
+        self.current = Some(Version {
+            id: format!("00000000-0000-4000-8000-{:012}", self.versions),
+            content,
+            created: now.timestamp_millis() as f64 / 1000.0,
+        });
+    }
+
+    fn rotate_as_planned(&mut self, now: DateTime<Utc>) {
+        while let Some(first) = self.planned.first_entry().filter(|first| *first.key() <= now) {
+            let (time, content) = first.remove_entry();
+            self.rotate(content, time);
+        }
+    }
 }
 
 impl Secrets {
     pub fn new(clock: Clock, url: String) -> Self {
-        Self { state: Arc::default(), clock, url }
+        Self { state: Arc::default(), credentials: Arc::default(), clock, url }
     }
 
     pub fn url(&self) -> String {
@@ -43,37 +86,63 @@ impl Secrets {
 
     /// Creates a secret, or puts right what `delete` and `deny` did to it. Its history starts anew.
     pub fn put(&self, name: &str, value: impl Into<String>) {
-        self.change(name, |secret| {
-            secret.previous = None;
-            secret.current = None;
-            secret.denied = false;
-        });
+        self.forget(name);
         self.rotate(name, value);
+    }
+
+    /// The same with a value that is `SecretBinary`.
+    pub fn put_binary(&self, name: &str, value: impl Into<Vec<u8>>) {
+        self.forget(name);
+        let (content, now) = (Content::Binary(value.into()), self.clock.now());
+        self.change(name, |secret| secret.rotate(content, now));
+    }
+
+    /// Creates a secret without a value, as a stack does.
+    pub fn create(&self, name: &str) {
+        self.forget(name);
+        self.change(name, |secret| secret.exists = true);
     }
 
     /// A new current version; the one before stays readable as `AWSPREVIOUS`.
     pub fn rotate(&self, name: &str, value: impl Into<String>) {
-        let created = self.clock.now().timestamp_millis() as f64 / 1000.0;
-        self.change(name, |secret| {
-            secret.versions += 1;
-            secret.previous = secret.current.take();
-            secret.current = Some(Version {
-                id: format!("00000000-0000-4000-8000-{:012}", secret.versions),
-                value: value.into(),
-                created,
-            });
-        });
+        let (content, now) = (Content::Text(value.into()), self.clock.now());
+        self.change(name, |secret| secret.rotate(content, now));
+    }
+
+    /// The same at a time to come.
+    pub fn rotate_at(&self, name: &str, value: impl Into<String>, time: DateTime<Utc>) {
+        self.change(name, |secret| drop(secret.planned.insert(time, Content::Text(value.into()))));
     }
 
     pub fn delete(&self, name: &str) {
-        self.change(name, |secret| {
-            secret.current = None;
-            secret.previous = None;
-        });
+        self.forget(name);
+    }
+
+    /// As `DeleteSecret` leaves it for its days of recovery.
+    pub fn mark_for_deletion(&self, name: &str) {
+        self.change(name, |secret| secret.refusal = Some(Refusal::MarkedForDeletion));
     }
 
     pub fn deny(&self, name: &str) {
-        self.change(name, |secret| secret.denied = true);
+        self.change(name, |secret| secret.refusal = Some(Refusal::Denied));
+    }
+
+    /// The secret may be read, but not decrypted.
+    pub fn deny_key(&self, name: &str) {
+        self.change(name, |secret| secret.refusal = Some(Refusal::KeyDenied));
+    }
+
+    /// The function's own credentials are refused with this error, `ExpiredTokenException` or `UnrecognizedClientException`,
+    /// until told `None`.
+    pub fn refuse_credentials(&self, error: Option<&'static str>) {
+        *self.credentials.lock().expect("no holder of the error panics") = error;
+    }
+
+    fn forget(&self, name: &str) {
+        self.change(name, |secret| {
+            let (reads, versions) = (secret.reads, secret.versions);
+            *secret = Secret { reads, versions, ..Secret::default() };
+        });
     }
 
     /// How often this secret was asked for, granted or not.
@@ -108,6 +177,9 @@ impl Secrets {
         if !signed(request) {
             return refuse("MissingAuthenticationTokenException", "Missing Authentication Token");
         }
+        if let Some(code) = *self.credentials.lock().expect("no holder of the error panics") {
+            return refuse(code, credentials_error(code));
+        }
         let Some(query) = request.json() else {
             return refuse("SerializationException", "");
         };
@@ -118,13 +190,13 @@ impl Secrets {
     }
 
     fn read(&self, name: &str, query: &Value) -> Answer {
+        let now = self.clock.now();
         let mut secrets = self.lock();
         let secret = secrets.entry(name.to_owned()).or_default();
         secret.reads += 1;
-        if secret.denied {
-            let words = "is not authorized to perform: secretsmanager:GetSecretValue";
-            let user = format!("arn:aws:sts::{ACCOUNT}:assumed-role/sandbox/function");
-            return refuse("AccessDeniedException", &format!("User: {user} {words}"));
+        secret.rotate_as_planned(now);
+        if let Some(refusal) = secret.refusal {
+            return refusal.answer();
         }
         let stage = query["VersionStage"].as_str();
         let wanted = query["VersionId"].as_str();
@@ -136,12 +208,28 @@ impl Secrets {
             fits.then_some((label, version))
         });
         let Some((label, version)) = found else {
-            return refuse("ResourceNotFoundException", "Secrets Manager can't find the specified secret.");
+            let words = "Secrets Manager can't find the specified secret";
+            let label = stage.unwrap_or("AWSCURRENT");
+            return match (secret.exists, wanted) {
+                (false, _) => refuse("ResourceNotFoundException", &format!("{words}.")),
+                (true, None) => {
+                    let words = format!("{words} value for staging label: {label}");
+                    refuse("ResourceNotFoundException", &words)
+                }
+                (true, Some(id)) => {
+                    let words = format!("{words} value for VersionId: {id}");
+                    refuse("ResourceNotFoundException", &words)
+                }
+            };
         };
-        let body = json!({
-            "ARN": self.arn(name), "Name": name, "VersionId": version.id, "SecretString": version.value,
-            "VersionStages": [label], "CreatedDate": version.created,
+        let mut body = json!({
+            "ARN": self.arn(name), "Name": name, "VersionId": version.id, "VersionStages": [label],
+            "CreatedDate": version.created,
         });
+        match &version.content {
+            Content::Text(text) => body["SecretString"] = json!(text),
+            Content::Binary(bytes) => body["SecretBinary"] = json!(STANDARD.encode(bytes)),
+        }
         Answer::new(200, "application/x-amz-json-1.1", body.to_string())
     }
 
@@ -160,6 +248,31 @@ impl Secrets {
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Secret>> {
         self.state.lock().expect("no holder of the secrets panics")
+    }
+}
+
+impl Refusal {
+    fn answer(self) -> Answer {
+        match self {
+            Self::Denied => {
+                let user = format!("arn:aws:sts::{ACCOUNT}:assumed-role/sandbox/function");
+                let words = "is not authorized to perform: secretsmanager:GetSecretValue";
+                refuse("AccessDeniedException", &format!("User: {user} {words}"))
+            }
+            Self::KeyDenied => refuse("AccessDeniedException", "Access to KMS is not allowed"),
+            Self::MarkedForDeletion => {
+                let words = "You can't perform this operation on the secret because it was marked for deletion.";
+                refuse("InvalidRequestException", words)
+            }
+        }
+    }
+}
+
+/// What AWS says of credentials that it does not take.
+pub(crate) fn credentials_error(code: &str) -> &'static str {
+    match code {
+        "ExpiredTokenException" => "The security token included in the request is expired",
+        _ => "The security token included in the request is invalid.",
     }
 }
 

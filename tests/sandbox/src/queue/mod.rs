@@ -10,7 +10,7 @@ pub use message::{Message, Outgoing};
 
 use super::ACCOUNT;
 use crate::clock::Clock;
-use crate::journal::Upstream;
+use crate::journal::{Call, Upstream};
 use crate::service::Service;
 use chrono::Duration;
 use state::State;
@@ -51,6 +51,11 @@ impl Queue {
         self.lock().dead_letter_arn()
     }
 
+    pub fn dead_letter_url(&self) -> String {
+        let arn = self.dead_letter_arn();
+        format!("{}/{ACCOUNT}/{}", self.endpoint, arn.rsplit(':').next().unwrap_or_default())
+    }
+
     /// No groups, no deduplication; its URL changes with that.
     pub fn standard(&self) -> Self {
         self.lock().fifo = false;
@@ -66,6 +71,28 @@ impl Queue {
     pub fn max_receives(&self, count: u32) -> Self {
         self.lock().max_receives = count;
         self.clone()
+    }
+
+    /// `StartMessageMoveTask` of the dead-letter queue: its messages come back as new ones, whose ids are returned.
+    pub fn redrive(&self) -> Vec<String> {
+        let now = self.clock.now();
+        let ids = self.lock().redrive(now);
+        self.change();
+        ids
+    }
+
+    /// The function may not make this call until it is allowed again.
+    pub fn deny(&self, call: Call) {
+        self.lock().denied.insert(call);
+    }
+
+    pub fn allow(&self, call: Call) {
+        self.lock().denied.remove(&call);
+    }
+
+    /// The function's own credentials are refused with this error, as `Secrets::refuse_credentials`.
+    pub fn refuse_credentials(&self, error: Option<&'static str>) {
+        self.lock().credentials = error;
     }
 
     /// Everything that is not deleted, in flight or not.

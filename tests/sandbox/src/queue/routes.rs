@@ -1,15 +1,15 @@
-//! `SendMessage` and `ChangeMessageVisibility` (AWS JSON 1.0).
+//! `SendMessage`, `ChangeMessageVisibility` and `GetQueueAttributes` (AWS JSON 1.0).
 
 use super::{Outgoing, Queue, event};
 use crate::http::{Answer, Request};
 use crate::journal::Call;
-use crate::secrets;
+use crate::{ACCOUNT, secrets};
 use chrono::Duration;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
 /// Body and attributes of a message together.
-const LONGEST: usize = 1 << 20;
+const MAX_MESSAGE_BYTES: usize = 1 << 20;
 
 pub fn classify(request: &Request) -> Call {
     if request.method != "POST" {
@@ -18,6 +18,7 @@ pub fn classify(request: &Request) -> Call {
     match request.header("x-amz-target") {
         Some("AmazonSQS.SendMessage") => Call::SendMessage,
         Some("AmazonSQS.ChangeMessageVisibility") => Call::ChangeVisibility,
+        Some("AmazonSQS.GetQueueAttributes") => Call::QueueAttributes,
         _ => Call::Other,
     }
 }
@@ -30,20 +31,26 @@ impl Queue {
         if !secrets::signed(request) {
             return refuse("MissingAuthenticationToken", "Request is missing Authentication Token");
         }
+        if let Some(refusal) = self.refusal(call) {
+            return refusal;
+        }
         let Some(query) = request.json() else {
             return refuse("com.amazon.coral.service#SerializationException", "");
         };
-        if query["QueueUrl"] != json!(self.url()) {
+        let is_known = query["QueueUrl"] == json!(self.url())
+            || (call == Call::QueueAttributes && query["QueueUrl"] == json!(self.dead_letter_url()));
+        if !is_known {
             let words = "The specified queue does not exist.";
             return refuse("com.amazonaws.sqs#QueueDoesNotExist", words);
         }
         match call {
-            Call::SendMessage => self.take_in(&query),
+            Call::SendMessage => self.send_message(&query),
+            Call::QueueAttributes => self.attributes(&query),
             _ => self.change_visibility(&query),
         }
     }
 
-    fn take_in(&self, query: &Value) -> Answer {
+    fn send_message(&self, query: &Value) -> Answer {
         let outgoing = match outgoing(query, self.lock().fifo) {
             Ok(outgoing) => outgoing,
             Err(refusal) => return refusal,
@@ -59,6 +66,55 @@ impl Queue {
             body["SequenceNumber"] = json!(sequence);
         }
         answer(200, &body)
+    }
+
+    /// Of the queue, or of its dead-letter queue, those that are asked for.
+    fn attributes(&self, query: &Value) -> Answer {
+        let is_dead_letter_queue = query["QueueUrl"] == json!(self.dead_letter_url());
+        let now = self.clock.now();
+        let state = self.lock();
+        let (messages, arn) = match is_dead_letter_queue {
+            true => (&state.dead, state.dead_letter_arn()),
+            false => (&state.messages, state.arn()),
+        };
+        let in_flight = messages.iter().filter(|message| message.visible_at > now).count();
+        let policy = json!({ "deadLetterTargetArn": state.dead_letter_arn(), "maxReceiveCount": state.max_receives });
+        let mut all = json!({
+            "QueueArn": arn, "VisibilityTimeout": state.visibility.num_seconds().to_string(),
+            "ApproximateNumberOfMessages": (messages.len() - in_flight).to_string(),
+            "ApproximateNumberOfMessagesNotVisible": in_flight.to_string(),
+        });
+        if state.fifo {
+            all["FifoQueue"] = json!("true");
+        }
+        if !is_dead_letter_queue {
+            all["RedrivePolicy"] = json!(policy.to_string());
+        }
+        let names: Vec<&str> =
+            query["AttributeNames"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let wanted = |name: &String| names.contains(&"All") || names.contains(&name.as_str());
+        let all = all.as_object().cloned().unwrap_or_default().into_iter();
+        let shown: Map<String, Value> = all.filter(|(name, _)| wanted(name)).collect();
+        answer(200, &if shown.is_empty() { json!({}) } else { json!({ "Attributes": shown }) })
+    }
+
+    /// Why the function may not make this call.
+    fn refusal(&self, call: Call) -> Option<Answer> {
+        let state = self.lock();
+        if let Some(code) = state.credentials {
+            let words = secrets::credentials_error(code);
+            return Some(refuse_with(403, &format!("com.amazon.coral.service#{code}"), words));
+        }
+        let action = match call {
+            Call::SendMessage => "sqs:sendmessage",
+            Call::ChangeVisibility => "sqs:changemessagevisibility",
+            _ => "sqs:getqueueattributes",
+        };
+        state.denied.contains(&call).then(|| {
+            let user = format!("arn:aws:sts::{ACCOUNT}:assumed-role/sandbox/function");
+            let words = format!("User: {user} is not authorized to perform: {action} on resource: {}", state.arn());
+            refuse_with(403, "com.amazon.coral.service#AccessDeniedException", &words)
+        })
     }
 
     fn change_visibility(&self, query: &Value) -> Answer {
@@ -109,7 +165,7 @@ fn outgoing(query: &Value, fifo: bool) -> Result<Outgoing, Answer> {
     }
     let attributes = attributes(&query["MessageAttributes"])?;
     let extra: usize = attributes.iter().map(|(name, value)| name.len() + "String".len() + value.len()).sum();
-    if body.len() + extra > LONGEST {
+    if body.len() + extra > MAX_MESSAGE_BYTES {
         return Err(invalid("One or more parameters are invalid. Reason: Message must be shorter than 1048576 bytes."));
     }
     Ok(Outgoing { body, group, deduplication, attributes })
@@ -141,12 +197,17 @@ fn invalid(words: &str) -> Answer {
 }
 
 fn refuse(code: &str, message: &str) -> Answer {
+    refuse_with(400, code, message)
+}
+
+fn refuse_with(status: u16, code: &str, message: &str) -> Answer {
     let name = code.rsplit('#').next().unwrap_or(code);
     let legacy = match name {
         "QueueDoesNotExist" => "AWS.SimpleQueueService.NonExistentQueue",
         name => name,
     };
-    answer(400, &json!({ "__type": code, "message": message })).with("x-amzn-query-error", format!("{legacy};Sender"))
+    answer(status, &json!({ "__type": code, "message": message }))
+        .with("x-amzn-query-error", format!("{legacy};Sender"))
 }
 
 fn answer(status: u16, body: &Value) -> Answer {

@@ -1,12 +1,13 @@
 //! What SQS keeps, and its rules of who may receive what, and when.
 
 use super::{Message, Outgoing};
+use crate::Call;
 use crate::{ACCOUNT, REGION};
 use chrono::{DateTime, Duration, Utc};
 use std::collections::BTreeSet;
 
 /// How long SQS remembers a deduplication id, also of a message that was deleted.
-const REMEMBERED: Duration = Duration::minutes(5);
+const DEDUPLICATION_INTERVAL: Duration = Duration::minutes(5);
 
 pub struct State {
     pub fifo: bool,
@@ -18,6 +19,10 @@ pub struct State {
     sent: Vec<(String, DateTime<Utc>, String, String)>,
     sequence: u64,
     pub receipts: u64,
+    /// What the function may not do.
+    pub denied: BTreeSet<Call>,
+    /// The error with which its credentials are refused.
+    pub credentials: Option<&'static str>,
 }
 
 impl Default for State {
@@ -31,6 +36,8 @@ impl Default for State {
             sent: Vec::new(),
             sequence: 0,
             receipts: 0,
+            denied: BTreeSet::new(),
+            credentials: None,
         }
     }
 }
@@ -50,7 +57,7 @@ impl State {
     }
 
     pub fn accept(&mut self, outgoing: Outgoing, now: DateTime<Utc>) -> (String, String) {
-        self.sent.retain(|(_, at, ..)| *at + REMEMBERED > now);
+        self.sent.retain(|(_, at, ..)| *at + DEDUPLICATION_INTERVAL > now);
         let key = outgoing.deduplication.clone().filter(|_| self.fifo);
         let seen = self.sent.iter().find(|(id, ..)| Some(id) == key.as_ref());
         if let Some((.., message, sequence)) = seen {
@@ -67,7 +74,7 @@ impl State {
     }
 
     pub fn take(&mut self, max: usize, now: DateTime<Utc>) -> Vec<Message> {
-        self.bury(now);
+        self.move_to_dead_letters(now);
         let in_flight = self.messages.iter().filter(|message| message.visible_at > now);
         let locked: BTreeSet<_> = in_flight.filter_map(|message| message.group.clone()).collect();
         let visible_at = now + self.visibility;
@@ -86,12 +93,34 @@ impl State {
         taken
     }
 
-    /// What was received as often as is allowed goes to the dead-letter queue.
-    fn bury(&mut self, now: DateTime<Utc>) {
+    /// What was received as often as is allowed goes to the dead-letter queue. A FIFO queue counts its age anew then.
+    fn move_to_dead_letters(&mut self, now: DateTime<Utc>) {
         let spent = |message: &Message| message.visible_at <= now && message.receives >= self.max_receives;
         let (dead, alive) = std::mem::take(&mut self.messages).into_iter().partition(spent);
         self.messages = alive;
-        let dead: Vec<Message> = dead;
+        let mut dead: Vec<Message> = dead;
+        if self.fifo {
+            dead.iter_mut().for_each(|message| message.sent_at = now);
+        }
         self.dead.extend(dead);
+    }
+
+    /// Every dead letter comes back as a new message: another id, sent now, never received.
+    pub fn redrive(&mut self, now: DateTime<Utc>) -> Vec<String> {
+        let letters = std::mem::take(&mut self.dead);
+        let redriven = letters.into_iter().map(|letter| {
+            self.sequence += 1;
+            let outgoing = Outgoing {
+                body: letter.body,
+                group: letter.group,
+                deduplication: letter.deduplication,
+                attributes: letter.attributes,
+            };
+            let message = Message::new(outgoing, self.sequence, self.fifo, now);
+            let id = message.id.clone();
+            self.messages.push(message);
+            id
+        });
+        redriven.collect()
     }
 }
