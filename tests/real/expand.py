@@ -1,49 +1,41 @@
-"""Prints `template.yaml` as plain CloudFormation whose code is one zip beside it, so that a deploy needs no build.
+"""Prints the template as plain CloudFormation: `python tests/real/expand.py > glint-gitlab-trigger.json`.
 
-    expand.py --code glint-gitlab-trigger-arm64.zip --architecture arm64
+For `aws_cloudformation_stack` of Terraform, `CfnInclude` of the CDK, and the console. The functions' zip is in a bucket of
+the user's, which two more parameters name. Needs `aws-sam-translator` and PyYAML's loader of the SAM CLI.
 """
 
-import argparse
-import copy
 import json
 import os
 import pathlib
+import sys
 
-# The translator asks boto3 for a region; nothing is called.
-os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
+os.environ.setdefault("AWS_DEFAULT_REGION", "eu-west-1")
 
 from samcli.yamlhelper import yaml_parse
 
-import cloudformation
+from cloudformation import translate
 
 TEMPLATE = pathlib.Path(__file__).resolve().parents[2] / "template.yaml"
-# What only `sam build` and the linters read.
-BUILD_METADATA = ("BuildMethod", "BuildProperties", "SamResourceId", "checkov", "cfn-lint")
+CODE_PARAMETERS = {
+    "CodeBucket": {"Type": "String", "Description": "Bucket in the stack's region that holds the release's zip for arm64"},
+    "CodeKey": {"Type": "String", "Default": "glint-gitlab-trigger-arm64.zip", "Description": "Key of that zip in the bucket"},
+}
 
 
-def expand(template, code, architecture):
-    """`code` is a path beside the template: `aws cloudformation package` uploads it and puts its place there."""
-    template = copy.deepcopy(template)
-    template["Parameters"]["Architecture"] |= {"Default": architecture, "AllowedValues": [architecture]}
-    expanded = cloudformation.translate(template)
-    for resource in expanded["Resources"].values():
+def expanded(text):
+    """The template of `text` without SAM."""
+    whole = translate(yaml_parse(text))
+    whole["Parameters"] |= CODE_PARAMETERS
+    whole["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"][0]["Parameters"][:0] = list(CODE_PARAMETERS)
+    for resource in whole["Resources"].values():
         if resource["Type"] == "AWS::Lambda::Function":
-            resource["Properties"]["Code"] = code
-        kept = {name: part for name, part in resource.pop("Metadata", {}).items() if name not in BUILD_METADATA}
-        if kept:
-            resource["Metadata"] = kept
-    expanded["Metadata"].pop("cfn-lint", None)
-    return expanded
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--code", required=True, help="the zip, as the template names it")
-    parser.add_argument("--architecture", required=True, choices=["arm64", "x86_64"])
-    given = parser.parse_args()
-    expanded = expand(yaml_parse(TEMPLATE.read_text()), given.code, given.architecture)
-    print(json.dumps(expanded, indent=1))
+            # Only `sam build` reads it.
+            resource.pop("Metadata", None)
+            resource["Properties"]["Code"] = {"S3Bucket": {"Ref": "CodeBucket"}, "S3Key": {"Ref": "CodeKey"}}
+    return whole
 
 
 if __name__ == "__main__":
-    main()
+    # Without white space it is below the 51,200 bytes that CloudFormation takes without a bucket.
+    json.dump(expanded(TEMPLATE.read_text()), sys.stdout, separators=(",", ":"))
+    sys.stdout.write("\n")

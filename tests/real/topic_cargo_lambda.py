@@ -195,8 +195,9 @@ with topic("the topic `cargo_lambda` runs to its end") as (check, stack):
     if check.that("the commands of `## Deploy with cargo-lambda` succeed", held, seen):
         configuration = function(check, client)
         queues(check, cloud, configuration)
+        put_secrets(check, shell, cloud, "## Let pipelines end their runs", {"hook.json": sandbox.secrets["glint/gitlab-hook"]})
+        cloud.put_secret("glint/gitlab-read", sandbox.secrets["glint/gitlab-read"])
         first_run(check, stack, cloud, sandbox, configuration)
         policy(check, cloud)
         update(check, shell, client, configuration)
         bare(check, shell, iam)
-    put_secrets(check, shell, cloud, "## Let pipelines end their runs", {"hook.json": {"token": "a-token-of-the-check"}})
