@@ -29,8 +29,9 @@ def section(name, heading):
     return found[1]
 
 
-def blocks(name, heading):
-    text = section(name, heading)
+def blocks(name, heading=None):
+    """Every block below `heading`, or of the whole document."""
+    text = section(name, heading) if heading else (DOCS / name).read_text()
     return [Block(hit["language"], dedent(hit), text[: hit.start()]) for hit in FENCE.finditer(text)]
 
 

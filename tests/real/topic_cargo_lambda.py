@@ -19,6 +19,9 @@ from sandbox import Sandbox
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 NAME = "glint-gitlab-trigger"
+SECRETS, DEPLOY, HOOKS = "## Put the secrets in place", "## Deploy with cargo-lambda", "## Let pipelines end their runs"
+# The topic `release` runs what stands there.
+RELEASE = "## Deploy a release"
 ACCOUNT = "123456789012"
 POLICY = json.loads((CHECKOUT / "examples/cargo-lambda/policy.json").read_text())["Statement"]
 # What the function's role needs for others than the binary: the mappings read the queues with it, Lambda writes the log.
@@ -159,6 +162,12 @@ def policy(check, cloud):
         check.that(f"the mapping may read the {queue} queue", held)
 
 
+def nothing_left_out(check):
+    ran = [block.text for heading in (SECRETS, DEPLOY, HOOKS, RELEASE) for block in documents.blocks("deploy.md", heading)]
+    left = [b.text for b in documents.blocks("deploy.md") if b.language == "sh" and b.is_run and b.text not in ran]
+    check.equal("every command of `docs/deploy.md` is run by a check or says why not", left, [])
+
+
 def bare(check, shell, iam):
     """What the document says of a deploy without any of this."""
     held, seen = shell.run(f"cargo lambda deploy bare --binary-name {NAME}", CHECKOUT)
@@ -190,12 +199,13 @@ with topic("the topic `cargo_lambda` runs to its end") as (check, stack):
     }
     client, iam = boto3.client("lambda", **options), boto3.client("iam", **options)
     secrets = {"credentials.json": sandbox.secrets["glint/credentials"], "tokens.json": sandbox.secrets["glint/gitlab-trigger-tokens"]}
-    put_secrets(check, shell, cloud, "## Put the secrets in place", secrets)
-    held, seen = shell.run(documents.commands("deploy.md", "## Deploy with cargo-lambda"), CHECKOUT)
-    if check.that("the commands of `## Deploy with cargo-lambda` succeed", held, seen):
+    nothing_left_out(check)
+    put_secrets(check, shell, cloud, SECRETS, secrets)
+    held, seen = shell.run(documents.commands("deploy.md", DEPLOY), CHECKOUT)
+    if check.that(f"the commands of `{DEPLOY}` succeed", held, seen):
         configuration = function(check, client)
         queues(check, cloud, configuration)
-        put_secrets(check, shell, cloud, "## Let pipelines end their runs", {"hook.json": sandbox.secrets["glint/gitlab-hook"]})
+        put_secrets(check, shell, cloud, HOOKS, {"hook.json": sandbox.secrets["glint/gitlab-hook"]})
         cloud.put_secret("glint/gitlab-read", sandbox.secrets["glint/gitlab-read"])
         first_run(check, stack, cloud, sandbox, configuration)
         policy(check, cloud)
