@@ -131,7 +131,7 @@ impl Context {
         const HINT: &str =
             "put a JSON object from project paths to trigger tokens there, and let the function's role read it";
         let secret = format!("secret `{}`", self.app.config.tokens_secret_id);
-        let listed = match self.app.secrets.projects(self.freshness()).await {
+        let listed = match self.app.secrets.token_keys(self.freshness()).await {
             Ok(listed) => listed,
             Err(error) => return vec![bad(secret, error, HINT)],
         };
