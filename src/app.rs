@@ -137,7 +137,7 @@ impl App {
                 Err(Failure { kind: "UnsupportedEvent", message: error.to_string() })
             }
             Ok(Event::Answered(response)) => Ok(response),
-            Ok(Event::Check(request)) => Ok(json::raw(&context.check(&request).await)),
+            Ok(Event::Check(request)) => Ok(context.check(&request).await.to_json()),
             Ok(Event::Sweep) => Ok(json::raw(&context.sweep().await)),
             Ok(Event::Deliveries(deliveries, respond)) => {
                 let handled = context.deliver(deliveries).await;

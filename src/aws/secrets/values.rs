@@ -5,7 +5,11 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use base64::prelude::BASE64_STANDARD;
+use base64::{Engine as _, alphabet};
 use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::value::RawValue;
 
 use super::SecretError;
 use crate::gitlab::types::{HookSecrets, Project};
@@ -65,26 +69,38 @@ pub fn hook_secrets(id: &str, text: &SecretString) -> Result<HookSecrets, Secret
     let text = object_text(id, text)?;
     let object = parse_object(id, &text)?;
     let part = |name: &str| member(&object, name).map(SecretString::from);
-    let (signing_token, token) = (part("signingToken"), part("token"));
+    let (signing_token, token) = (signing_token(id, member(&object, "signingToken"))?, part("token"));
     if signing_token.is_none() && token.is_none() {
         return Err(SecretError::Unusable(format!("the secret `{id}` has neither a `signingToken` nor a `token`")));
     }
     Ok(HookSecrets { signing_token, token })
 }
 
+/// The signing token with its key in padded base64, however it was stored. What cannot be decoded could prove no hook.
+fn signing_token(id: &str, text: Option<String>) -> Result<Option<SecretString>, SecretError> {
+    const LENIENT: GeneralPurposeConfig =
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    let Some(text) = text else { return Ok(None) };
+    let encoded = text.strip_prefix("whsec_").unwrap_or(&text);
+    let decode = |alphabet| GeneralPurpose::new(alphabet, LENIENT).decode(encoded).ok();
+    let key = decode(&alphabet::STANDARD).or_else(|| decode(&alphabet::URL_SAFE)).filter(|key| !key.is_empty());
+    let unusable = || {
+        SecretError::Unusable(format!("the `signingToken` of the secret `{id}` is not `whsec_` with a key in base64"))
+    };
+    key.map(|key| Some(SecretString::from(format!("whsec_{}", BASE64_STANDARD.encode(key))))).ok_or_else(unusable)
+}
+
 pub fn token_map(id: &str, text: &SecretString) -> Result<Tokens, SecretError> {
     let text = object_text(id, text)?;
     let map = parse_object(id, &text)?;
-    let token = |value: &str| match value.as_bytes().first() {
-        Some(b'"' | b'{') => parse_token(value).and_then(|token| match token {
-            // A string may itself hold what a secret of its own would.
-            Some(text) => parse_token(text.expose_secret()),
-            None => Ok(None),
-        }),
-        _ if value == "null" => Ok(None),
-        _ => Err("is no string"),
+    // A string may hold all that a secret of its own may.
+    let token = |value: &RawValue| match json::string(value) {
+        Some(text) => parse_token(&text),
+        None if value.get().starts_with('{') => parse_token(value.get()),
+        None if value.get() == "null" => Ok(None),
+        None => Err("is no string"),
     };
-    Ok(Tokens::Map(map.iter().map(|(key, value)| (trim(key).to_owned(), token(value.get()))).collect()))
+    Ok(Tokens::Map(map.iter().map(|(key, value)| (trim(key).to_owned(), token(value))).collect()))
 }
 
 pub fn one_token(id: &str, text: &SecretString) -> Result<Tokens, SecretError> {
@@ -214,6 +230,18 @@ mod tests {
             r#""[1]""#,
         ] {
             assert!(token(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_signing_token_is_read_with_and_without_padding() {
+        let read = |token: &str| hook_secrets("x", &SecretString::from(format!(r#"{{"signingToken": "{token}"}}"#)));
+        for token in ["whsec_YWI=", "whsec_YWI", "YWI=", " whsec_YWI\\n"] {
+            let token = read(token).unwrap_or_else(|error| panic!("{token}: {error}")).signing_token.unwrap();
+            assert_eq!(token.expose_secret(), "whsec_YWI=");
+        }
+        for token in ["whsec_", "whsec_not base64", "whsec_é", "whsec_A"] {
+            assert!(read(token).is_err_and(|error| error.to_string().contains("in base64")), "{token}");
         }
     }
 
