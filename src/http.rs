@@ -182,13 +182,12 @@ fn cause(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut innermost: &(dyn std::error::Error + 'static) = &error;
     loop {
-        // An `io::Error` is no source of the error that it wraps.
-        let wrapped = innermost.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        let tls = wrapped.and_then(|wrapped| wrapped.downcast_ref()).or_else(|| innermost.downcast_ref());
-        if let Some(fault) = tls {
+        if let Some(fault) = innermost.downcast_ref() {
             return tls::describe(fault).to_owned();
         }
-        match innermost.source() {
+        // An `io::Error` does not give what it wraps as its source.
+        let wrapped = innermost.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        match wrapped.map(|wrapped| wrapped as &(dyn std::error::Error + 'static)).or_else(|| innermost.source()) {
             Some(source) => innermost = source,
             None => return innermost.to_string().to_lowercase(),
         }

@@ -18,6 +18,7 @@ use cache::{Cache, Parse};
 pub use cache::{Refresh, VersionId};
 pub use error::SecretError;
 use values::Tokens;
+pub use values::hook_secrets_fault;
 
 /// Where the function's secrets are, and what was read of them.
 pub struct Secrets {

@@ -100,7 +100,8 @@ pub fn describe(error: &Error) -> &'static str {
         };
     };
     match certificate {
-        CertificateError::UnknownIssuer => {
+        // Another authority of the same name makes a wrong signature.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
             "its certificate comes from an authority that is not trusted; name that authority's certificate in `SSL_CERT_FILE`"
         }
         _ if is_ca_as_leaf(error) => {

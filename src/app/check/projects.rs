@@ -32,6 +32,7 @@ impl Context {
             }
         };
         let (paths, others): (Vec<String>, Vec<String>) = keys.into_iter().partition(|key| key.contains('/'));
+        let others_count = others.len();
         let mut detail = if id.contains(PROJECT_PLACEHOLDER) {
             "each project has a secret of its own".to_owned()
         } else {
@@ -47,7 +48,12 @@ impl Context {
         if wanted.is_empty() {
             detail += "; none is tried: ask with `{\"check\": true, \"projects\": [\"group/project\"]}`";
         }
-        let mut lines = vec![Line::ok(name, detail)];
+        let names_nobody = wanted.is_empty() && others_count == 0 && !id.contains(PROJECT_PLACEHOLDER);
+        let mut lines = vec![if names_nobody {
+            Line::fault(name, "it names no project", "add `\"group/project\": \"glptt-...\"` for each project")
+        } else {
+            Line::ok(name, detail)
+        }];
         if wanted.is_empty() {
             // Each try of a token reaches GitLab; without one nothing else would.
             lines.push(self.check_gitlab().await);

@@ -7,6 +7,7 @@ use secrecy::SecretString;
 
 use super::report::Line;
 use crate::app::context::Context;
+use crate::aws::secrets::hook_secrets_fault;
 use crate::aws::sqs::QueueAttributes;
 
 /// AWS asks for a visibility timeout of six function timeouts, so that a throttled batch does not come twice at once.
@@ -49,6 +50,11 @@ impl Context {
         };
         match self.app.secrets.hook(self.freshness()).await {
             Ok(None) => Line::ok(NAME, format!("nothing is stored in `{id}`: GitLab's hooks are refused")),
+            Ok(Some(cached)) if let Some(fault) = hook_secrets_fault(id, &cached.value) => Line::fault(
+                NAME,
+                fault,
+                "put `{\"signingToken\": \"whsec_...\"}` or `{\"token\": \"...\"}` there, as the webhook in GitLab has it",
+            ),
             Ok(Some(cached)) => Line::ok(
                 NAME,
                 match (&cached.value.signing_token, &cached.value.token) {

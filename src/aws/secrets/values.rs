@@ -65,29 +65,42 @@ pub fn credentials(id: &str, text: &SecretString) -> Result<Credentials, SecretE
     Ok(Credentials { client_id: part("clientId")?, client_secret: SecretString::from(part("clientSecret")?) })
 }
 
+/// A secret without a usable part proves no hook, and [`hook_secrets_fault`] says why.
 pub fn hook_secrets(id: &str, text: &SecretString) -> Result<HookSecrets, SecretError> {
     let text = object_text(id, text)?;
     let object = parse_object(id, &text)?;
     let part = |name: &str| member(&object, name).map(SecretString::from);
-    let (signing_token, token) = (signing_token(id, member(&object, "signingToken"))?, part("token"));
-    if signing_token.is_none() && token.is_none() {
-        return Err(SecretError::Unusable(format!("the secret `{id}` has neither a `signingToken` nor a `token`")));
-    }
-    Ok(HookSecrets { signing_token, token })
+    Ok(HookSecrets { signing_token: part("signingToken").map(with_padding), token: part("token") })
 }
 
-/// The signing token with its key in padded base64, however it was stored. What cannot be decoded could prove no hook.
-fn signing_token(id: &str, text: Option<String>) -> Result<Option<SecretString>, SecretError> {
+/// What is wrong with the parts of the secret `id`.
+pub fn hook_secrets_fault(id: &str, secrets: &HookSecrets) -> Option<String> {
+    match secrets {
+        HookSecrets { signing_token: Some(token), .. } if signing_key(token).is_none() => {
+            Some(format!("the `signingToken` of the secret `{id}` is not `whsec_` with a key in base64"))
+        }
+        HookSecrets { signing_token: None, token: None } => {
+            Some(format!("the secret `{id}` has neither a `signingToken` nor a `token`"))
+        }
+        _ => None,
+    }
+}
+
+/// The signing token with its key in padded base64, however it was stored.
+fn with_padding(token: SecretString) -> SecretString {
+    match signing_key(&token) {
+        Some(key) => SecretString::from(format!("whsec_{}", BASE64_STANDARD.encode(key))),
+        None => token,
+    }
+}
+
+fn signing_key(token: &SecretString) -> Option<Vec<u8>> {
     const LENIENT: GeneralPurposeConfig =
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-    let Some(text) = text else { return Ok(None) };
-    let encoded = text.strip_prefix("whsec_").unwrap_or(&text);
+    let text = token.expose_secret();
+    let encoded = text.strip_prefix("whsec_").unwrap_or(text);
     let decode = |alphabet| GeneralPurpose::new(alphabet, LENIENT).decode(encoded).ok();
-    let key = decode(&alphabet::STANDARD).or_else(|| decode(&alphabet::URL_SAFE)).filter(|key| !key.is_empty());
-    let unusable = || {
-        SecretError::Unusable(format!("the `signingToken` of the secret `{id}` is not `whsec_` with a key in base64"))
-    };
-    key.map(|key| Some(SecretString::from(format!("whsec_{}", BASE64_STANDARD.encode(key))))).ok_or_else(unusable)
+    decode(&alphabet::STANDARD).or_else(|| decode(&alphabet::URL_SAFE)).filter(|key| !key.is_empty())
 }
 
 pub fn token_map(id: &str, text: &SecretString) -> Result<Tokens, SecretError> {
@@ -237,11 +250,15 @@ mod tests {
     fn a_signing_token_is_read_with_and_without_padding() {
         let read = |token: &str| hook_secrets("x", &SecretString::from(format!(r#"{{"signingToken": "{token}"}}"#)));
         for token in ["whsec_YWI=", "whsec_YWI", "YWI=", " whsec_YWI\\n"] {
-            let token = read(token).unwrap_or_else(|error| panic!("{token}: {error}")).signing_token.unwrap();
-            assert_eq!(token.expose_secret(), "whsec_YWI=");
+            let secrets = read(token).unwrap_or_else(|error| panic!("{token}: {error}"));
+            assert_eq!(secrets.signing_token.as_ref().unwrap().expose_secret(), "whsec_YWI=");
+            assert_eq!(hook_secrets_fault("x", &secrets), None);
         }
-        for token in ["whsec_", "whsec_not base64", "whsec_é", "whsec_A"] {
-            assert!(read(token).is_err_and(|error| error.to_string().contains("in base64")), "{token}");
+        for token in ["whsec_", "whsec_not base64", "whsec_é", "whsec_A", ""] {
+            assert!(
+                hook_secrets_fault("x", &read(token).unwrap_or_else(|error| panic!("{error}"))).is_some(),
+                "{token}"
+            );
         }
     }
 

@@ -161,10 +161,7 @@ async fn further_secrets_are_checked_where_they_are_set() {
     let world = World::builder().settings(&settings).start().await;
     world.sandbox.secrets.put("glint/gitlab-hook", "{}");
     world.sandbox.secrets.put("glint/gitlab-read", "glpat-reader");
-    assert_eq!(
-        faults(&checked(&world, &check()).await),
-        ["hook secret".to_owned(), format!("look-up in `{PROJECT}`")]
-    );
+    assert_eq!(faults(&checked(&world, &check()).await), ["hook secret".to_owned(), format!("look-up in `{PROJECT}`")]);
 }
 
 #[tokio::test]

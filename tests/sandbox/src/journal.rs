@@ -33,11 +33,12 @@ pub enum Call {
     GetSecret,
     SendMessage,
     ChangeVisibility,
+    QueueAttributes,
     Other,
 }
 
 impl Call {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Login,
         Self::GetRun,
         Self::FindRuns,
@@ -53,6 +54,7 @@ impl Call {
         Self::GetSecret,
         Self::SendMessage,
         Self::ChangeVisibility,
+        Self::QueueAttributes,
         Self::Other,
     ];
 

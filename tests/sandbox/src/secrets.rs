@@ -5,6 +5,8 @@ use crate::http::{Answer, Request};
 use crate::journal::{Call, Upstream};
 use crate::service::Service;
 use crate::{ACCOUNT, REGION};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -20,7 +22,9 @@ pub struct Secrets {
 struct Secret {
     current: Option<Version>,
     previous: Option<Version>,
-    denied: bool,
+    /// It exists, whether or not it has a value.
+    exists: bool,
+    refusal: Option<(String, String)>,
     reads: usize,
     versions: u64,
 }
@@ -28,8 +32,14 @@ struct Secret {
 #[derive(Clone)]
 struct Version {
     id: String,
-    value: String,
+    value: Content,
     created: f64,
+}
+
+#[derive(Clone)]
+enum Content {
+    Text(String),
+    Binary(Vec<u8>),
 }
 
 impl Secrets {
@@ -46,9 +56,24 @@ impl Secrets {
         self.change(name, |secret| {
             secret.previous = None;
             secret.current = None;
-            secret.denied = false;
+            secret.refusal = None;
         });
         self.rotate(name, value);
+    }
+
+    /// Creates a secret without a value, as a stack does that leaves the value to a person.
+    pub fn create(&self, name: &str) {
+        self.change(name, |secret| *secret = Secret { exists: true, reads: secret.reads, ..Secret::default() });
+    }
+
+    /// As `put`, in `SecretBinary`.
+    pub fn put_binary(&self, name: &str, bytes: &[u8]) {
+        self.put(name, "");
+        self.change(name, |secret| {
+            if let Some(version) = &mut secret.current {
+                version.value = Content::Binary(bytes.to_vec());
+            }
+        });
     }
 
     /// A new current version; the one before stays readable as `AWSPREVIOUS`.
@@ -56,10 +81,11 @@ impl Secrets {
         let created = self.clock.now().timestamp_millis() as f64 / 1000.0;
         self.change(name, |secret| {
             secret.versions += 1;
+            secret.exists = true;
             secret.previous = secret.current.take();
             secret.current = Some(Version {
                 id: format!("00000000-0000-4000-8000-{:012}", secret.versions),
-                value: value.into(),
+                value: Content::Text(value.into()),
                 created,
             });
         });
@@ -69,11 +95,20 @@ impl Secrets {
         self.change(name, |secret| {
             secret.current = None;
             secret.previous = None;
+            secret.exists = false;
         });
     }
 
+    /// Every read is refused as IAM refuses it.
     pub fn deny(&self, name: &str) {
-        self.change(name, |secret| secret.denied = true);
+        let user = format!("arn:aws:sts::{ACCOUNT}:assumed-role/sandbox/function");
+        let words = format!("User: {user} is not authorized to perform: secretsmanager:GetSecretValue");
+        self.refuse(name, "AccessDeniedException", &words);
+    }
+
+    /// Every read is refused with this error of AWS, until the secret is put again.
+    pub fn refuse(&self, name: &str, code: &str, words: &str) {
+        self.change(name, |secret| secret.refusal = Some((code.to_owned(), words.to_owned())));
     }
 
     /// How often this secret was asked for, granted or not.
@@ -121,10 +156,8 @@ impl Secrets {
         let mut secrets = self.lock();
         let secret = secrets.entry(name.to_owned()).or_default();
         secret.reads += 1;
-        if secret.denied {
-            let words = "is not authorized to perform: secretsmanager:GetSecretValue";
-            let user = format!("arn:aws:sts::{ACCOUNT}:assumed-role/sandbox/function");
-            return refuse("AccessDeniedException", &format!("User: {user} {words}"));
+        if let Some((code, words)) = &secret.refusal {
+            return refuse(code, words);
         }
         let stage = query["VersionStage"].as_str();
         let wanted = query["VersionId"].as_str();
@@ -136,12 +169,19 @@ impl Secrets {
             fits.then_some((label, version))
         });
         let Some((label, version)) = found else {
-            return refuse("ResourceNotFoundException", "Secrets Manager can't find the specified secret.");
+            let label = stage.unwrap_or("AWSCURRENT");
+            let words = format!("Secrets Manager can't find the specified secret value for staging label: {label}");
+            let words = if secret.exists { &words } else { "Secrets Manager can't find the specified secret." };
+            return refuse("ResourceNotFoundException", words);
         };
-        let body = json!({
-            "ARN": self.arn(name), "Name": name, "VersionId": version.id, "SecretString": version.value,
+        let mut body = json!({
+            "ARN": self.arn(name), "Name": name, "VersionId": version.id,
             "VersionStages": [label], "CreatedDate": version.created,
         });
+        match &version.value {
+            Content::Text(text) => body["SecretString"] = json!(text),
+            Content::Binary(bytes) => body["SecretBinary"] = json!(BASE64_STANDARD.encode(bytes)),
+        }
         Answer::new(200, "application/x-amz-json-1.1", body.to_string())
     }
 

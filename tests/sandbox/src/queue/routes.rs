@@ -1,4 +1,4 @@
-//! `SendMessage` and `ChangeMessageVisibility` (AWS JSON 1.0).
+//! `SendMessage`, `ChangeMessageVisibility` and `GetQueueAttributes` (AWS JSON 1.0).
 
 use super::{Outgoing, Queue, event};
 use crate::http::{Answer, Request};
@@ -18,6 +18,7 @@ pub fn classify(request: &Request) -> Call {
     match request.header("x-amz-target") {
         Some("AmazonSQS.SendMessage") => Call::SendMessage,
         Some("AmazonSQS.ChangeMessageVisibility") => Call::ChangeVisibility,
+        Some("AmazonSQS.GetQueueAttributes") => Call::QueueAttributes,
         _ => Call::Other,
     }
 }
@@ -39,6 +40,7 @@ impl Queue {
         }
         match call {
             Call::SendMessage => self.take_in(&query),
+            Call::QueueAttributes => self.attributes(&query),
             _ => self.change_visibility(&query),
         }
     }
@@ -59,6 +61,23 @@ impl Queue {
             body["SequenceNumber"] = json!(sequence);
         }
         answer(200, &body)
+    }
+
+    /// Those that were asked for. A standard queue has no `FifoQueue`.
+    fn attributes(&self, query: &Value) -> Answer {
+        let state = self.lock();
+        let policy = json!({ "deadLetterTargetArn": state.dead_letter_arn(), "maxReceiveCount": state.max_receives });
+        let all = [
+            ("QueueArn", Some(state.arn())),
+            ("VisibilityTimeout", Some(state.visibility.num_seconds().to_string())),
+            ("RedrivePolicy", Some(policy.to_string())),
+            ("FifoQueue", state.fifo.then(|| "true".to_owned())),
+        ];
+        let wanted = query["AttributeNames"].as_array().cloned().unwrap_or_default();
+        let is_wanted = |name: &str| wanted.iter().any(|one| one == "All" || one == name);
+        let found = all.into_iter().filter(|(name, _)| is_wanted(name));
+        let found: BTreeMap<&str, String> = found.filter_map(|(name, value)| Some((name, value?))).collect();
+        answer(200, &json!({ "Attributes": found }))
     }
 
     fn change_visibility(&self, query: &Value) -> Answer {
