@@ -50,7 +50,11 @@ impl Context {
         }
         let names_nobody = wanted.is_empty() && others_count == 0 && !id.contains(PROJECT_PLACEHOLDER);
         let mut lines = vec![if names_nobody {
-            Line::fault(name, "it names no project", "add `\"group/project\": \"glptt-...\"` for each project")
+            Line::fault(
+                name,
+                "it names no project",
+                "add the path of each project with its trigger token, as in `{\"group/project\": \"...\"}`",
+            )
         } else {
             Line::ok(name, detail)
         }];
@@ -94,7 +98,11 @@ impl Context {
             Ok(Some(token)) => token.value,
             Ok(None) => {
                 let detail = format!("there is no trigger token for it in the secret `{id}`");
-                return Line::fault(name, detail, format!("add `\"{project}\": \"glptt-...\"` to the secret"));
+                return Line::fault(
+                    name,
+                    detail,
+                    format!("add `\"{project}\"` with a trigger token of it to the secret"),
+                );
             }
             Err(error) => return Line::fault(name, &error, error.hint(TOKENS_VARIABLE)),
         };

@@ -151,7 +151,7 @@ async fn each_fault_of_the_trigger_tokens_is_named_by_the_check_and_in_the_run()
         ),
         case(
             "one that GitLab does not know",
-            |sandbox| drop(sandbox.gitlab.rotate_token(PROJECT, "glptt-another")),
+            |sandbox| sandbox.gitlab.rotate_token(PROJECT, "glptt-another"),
             &[
                 (Check, "GitLab has no such project for the trigger token of the secret `glint/gitlab-trigger-tokens`"),
                 (Glint, "check the action's project name, and that the trigger token belongs to it"),
