@@ -161,7 +161,7 @@ fn load_credentials(secrets: &Arc<Secrets>) -> LoadCredentials {
                 Wanted::NewerThan(version) => {
                     secrets.refresh_glint(&version, freshness).await.map(|refresh| match refresh {
                         Refresh::Changed(newer) => Some(newer),
-                        Refresh::Unchanged | Refresh::NotDue => None,
+                        Refresh::Unchanged | Refresh::NotDue { .. } => None,
                     })
                 }
             };

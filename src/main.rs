@@ -16,7 +16,7 @@ use tokio::sync::SetOnce;
 async fn main() -> ExitCode {
     let variable = |name: &str| std::env::var(name).ok();
     let level = Level::parse(variable("AWS_LAMBDA_LOG_LEVEL").as_deref());
-    telemetry::report_panics(level);
+    telemetry::report_panics(level, SystemTime::now);
     let config = match Config::read(variable) {
         Ok(config) => config,
         Err(faults) => return refuse_to_start(&faults, level).await,

@@ -87,11 +87,11 @@ pub fn print_fatal(why: &str, level: Level, now: SystemTime) {
 }
 
 /// Lets a panic, which the runtime or the batch survives, be one line that Lambda keeps at every level.
-pub fn report_panics(level: Level) {
+pub fn report_panics(level: Level, now: fn() -> SystemTime) {
     std::panic::set_hook(Box::new(move |panic| {
         let place = panic.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
         let why = panic.payload_as_str().unwrap_or("without words");
-        print_line(&format!("panicked at {place}: {}", TOKENS.sanitize_line(why)), level, SystemTime::now());
+        print_line(&format!("panicked at {place}: {}", TOKENS.sanitize_line(why)), level, now());
     }));
 }
 

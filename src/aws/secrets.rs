@@ -121,7 +121,7 @@ impl Secrets {
         // A project may have been added since the secret was read.
         match self.refresh_trigger_token(project, &cached.version, freshness).await? {
             Refresh::Changed(token) => Ok(token),
-            Refresh::Unchanged | Refresh::NotDue => Ok(None),
+            Refresh::Unchanged | Refresh::NotDue { .. } => Ok(None),
         }
     }
 
@@ -136,7 +136,7 @@ impl Secrets {
         Ok(match self.tokens.cache.refresh(&id, refused, freshness).await? {
             Refresh::Changed(newer) => Refresh::Changed(newer.value.of(project, &id)?.map(|token| newer.with(token))),
             Refresh::Unchanged => Refresh::Unchanged,
-            Refresh::NotDue => Refresh::NotDue,
+            Refresh::NotDue { read_at } => Refresh::NotDue { read_at },
         })
     }
 
@@ -226,7 +226,7 @@ impl<T> Secret<T> {
                 Ok(vec![OtherVersion { value: previous.value, superseded_at }, newer])
             }
             Refresh::Unchanged => Ok(Vec::new()),
-            Refresh::NotDue => Err(SecretError::Unavailable(format!(
+            Refresh::NotDue { .. } => Err(SecretError::Unavailable(format!(
                 "the secret `{}` was rotated, and is read again within half a minute",
                 self.id
             ))),

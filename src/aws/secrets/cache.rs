@@ -30,8 +30,8 @@ pub enum Refresh<T> {
     Changed(T),
     /// The version is still the same.
     Unchanged,
-    /// It was read out of turn so recently that it is not read again yet.
-    NotDue,
+    /// It was read out of turn so recently, at this time, that it is not read again yet.
+    NotDue { read_at: SystemTime },
 }
 
 /// The versions of secrets of one kind, each as `parse` makes it of its text.
@@ -130,7 +130,7 @@ impl<T> Cache<T> {
                 return slot.absent.as_ref().map_or(Ok(Refresh::Unchanged), |(error, _)| Err(error.clone()));
             }
             Some(at) if freshness.now.duration_since(at).is_ok_and(|age| age < SECRET_REFRESH_INTERVAL) => {
-                return Ok(Refresh::NotDue);
+                return Ok(Refresh::NotDue { read_at: at });
             }
             _ => {}
         }

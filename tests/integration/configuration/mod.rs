@@ -2,6 +2,9 @@
 
 mod at_start;
 mod certificates;
+mod credentials;
 mod log_levels;
+mod other_secrets;
 mod stored;
 mod table;
+mod trigger_tokens;

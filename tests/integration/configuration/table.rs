@@ -24,6 +24,16 @@ pub struct Case {
     pub shows: &'static [(Place, &'static str)],
 }
 
+/// A case whose settings are the default ones.
+pub const fn case(name: &'static str, arrange: fn(&Sandbox), shows: &'static [(Place, &'static str)]) -> Case {
+    Case { name, settings: &[], arrange, shows }
+}
+
+/// Stores a JSON value.
+pub fn put(sandbox: &Sandbox, name: &str, value: &Value) {
+    sandbox.secrets.put(name, value.to_string());
+}
+
 /// What one function said and did of a check and of the run `r_1`.
 pub struct Seen {
     pub check: Value,
