@@ -56,7 +56,7 @@ async fn play() -> Result<(), Box<dyn Error>> {
         sandbox.journal.clear();
     }
     story::opens(&path, &sandbox);
-    telemetry::init(None, LogFormat::Text);
+    telemetry::init(telemetry::Level::Info, LogFormat::Text);
     let answer = handle(&app, &event).await;
     story::tells(&sandbox, answer);
     Ok(())

@@ -22,7 +22,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use crate::aws::secrets::{Cached, Secrets};
+use crate::aws::secrets::{Cached, Refresh, Secrets};
 use crate::aws::sqs::Queue;
 use crate::config::{Config, UserInputsAs};
 use crate::deadlines::WARM_UP_TIMEOUT;
@@ -76,9 +76,12 @@ impl Invocation {
 const ENVELOPE: usize = 16 * 1024;
 
 impl App {
-    /// Builds the clients. Reaches no network; fails where `SSL_CERT_FILE` cannot be used.
+    /// Builds the clients. Reaches no network.
     pub fn new(config: Config, clock: Clock) -> Result<Arc<Self>, String> {
-        let http = Http::new(config.extra_roots.as_deref())?;
+        let http = Http::new(&config.trusted_certificates, config.proxy.as_ref())?;
+        if let Some(warning) = &config.trusted_certificates.warning {
+            tracing::warn!("{warning}");
+        }
         let policy = Policy {
             inputs_as_inputs: config.user_inputs_as == UserInputsAs::Inputs,
             escape_dollar: config.escape_dollar,
@@ -101,14 +104,19 @@ impl App {
     }
 
     /// Reads the secrets and logs in ahead of the first invocation, as far as that works: what fails here is met again, and told, there.
+    ///
+    /// A function that only enqueues (it has a runs queue, and dead letters go to another) needs neither.
     pub async fn warm_up(self: &Arc<Self>) {
+        if self.queue.is_some() && self.config.dead_letter_queue_arn.is_none() {
+            return;
+        }
         let now = (self.clock)();
         // The first invocation may come long after: it must not trust the connections that are made here.
         self.http.discard_idle_connections(now);
         let context = Context::new(self, now, Instant::now() + WARM_UP_TIMEOUT);
         let (login, tokens) = tokio::join!(
             context.glint(self.glint.log_in(context.freshness())),
-            self.secrets.projects(context.freshness())
+            self.secrets.token_keys(context.freshness())
         );
         drop((login, tokens));
     }
@@ -129,7 +137,7 @@ impl App {
                 Err(Failure { kind: "UnsupportedEvent", message: error.to_string() })
             }
             Ok(Event::Answered(response)) => Ok(response),
-            Ok(Event::Check(request)) => Ok(json::raw(&context.check(&request).await)),
+            Ok(Event::Check(request)) => Ok(context.check(&request).await.to_json()),
             Ok(Event::Sweep) => Ok(json::raw(&context.sweep().await)),
             Ok(Event::Deliveries(deliveries, respond)) => {
                 let handled = context.deliver(deliveries).await;
@@ -137,7 +145,7 @@ impl App {
             }
         };
         context.metrics.add(Metric::SecretReads, self.secrets.take_reads());
-        context.metrics.print(&self.config.function_name, now);
+        context.metrics.print(&self.config.function_name, self.config.log_level, now);
         answer
     }
 }
@@ -150,7 +158,12 @@ fn load_credentials(secrets: &Arc<Secrets>) -> LoadCredentials {
         Box::pin(async move {
             let cached = match wanted {
                 Wanted::Current => secrets.glint(freshness).await.map(Some),
-                Wanted::NewerThan(version) => secrets.glint_after(&version, freshness).await,
+                Wanted::NewerThan(version) => {
+                    secrets.refresh_glint(&version, freshness).await.map(|refresh| match refresh {
+                        Refresh::Changed(newer) => Some(newer),
+                        Refresh::Unchanged | Refresh::NotDue { .. } => None,
+                    })
+                }
             };
             let loaded = |cached: Cached<Credentials>| Loaded { credentials: cached.value, version: cached.version };
             cached.map(|cached| cached.map(loaded)).map_err(|error| error.to_string())

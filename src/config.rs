@@ -1,13 +1,20 @@
 //! The settings: environment variables, read once at cold start, all faults reported together.
 
+mod proxy;
 mod reader;
+mod secret_ids;
+mod trust;
 
 use std::time::Duration;
 
 use secrecy::SecretString;
 
+pub use proxy::ProxySettings;
 pub use reader::Faults;
 use reader::Reader;
+pub use trust::TrustedCertificates;
+
+use crate::telemetry::Level;
 
 /// Everything that can be set, and nothing else reads the environment.
 #[derive(Clone, Debug)]
@@ -26,14 +33,17 @@ pub struct Config {
     /// Compared as written, also where the rule that they are exempt from ignores case.
     pub allow_variables: Vec<String>,
     pub deployment: Option<Deployment>,
+    /// Artifact of a pipeline's job that holds its outputs.
+    pub outputs_file: Option<String>,
     pub user_inputs_as: UserInputsAs,
     pub max_receives: u32,
     pub secrets_ttl: Duration,
     pub aws: Aws,
-    /// `SSL_CERT_FILE`: roots that are trusted beside the public ones.
-    pub extra_roots: Option<String>,
+    /// `SSL_CERT_FILE`: certificates that are trusted beside the public roots.
+    pub trusted_certificates: TrustedCertificates,
+    pub proxy: Option<ProxySettings>,
     /// `AWS_LAMBDA_LOG_LEVEL` and `AWS_LAMBDA_LOG_FORMAT`, as Lambda's logging controls set them.
-    pub log_level: Option<String>,
+    pub log_level: Level,
     pub log_format: LogFormat,
     /// `AWS_LAMBDA_FUNCTION_NAME`: the dimension of every metric.
     pub function_name: String,
@@ -81,8 +91,11 @@ pub enum LogFormat {
     Json,
 }
 
+/// What stands for a project's path in the name of its own secret.
+pub const PROJECT_PLACEHOLDER: &str = "{project}";
+
 /// Every variable that [`Config::read`] asks for, so that a test can hold the documentation to it.
-pub const VARIABLES: [&str; 15] = [
+pub const VARIABLES: [&str; 16] = [
     "GITLAB_URL",
     "GLINT_API_URL",
     "GLINT_SECRET_ID",
@@ -95,6 +108,7 @@ pub const VARIABLES: [&str; 15] = [
     "ALLOW_VARIABLES",
     "DEPLOYMENT_BLUEPRINT",
     "DEPLOYMENT_IDENTIFIER",
+    "OUTPUTS_FILE",
     "USER_INPUTS_AS",
     "MAX_RECEIVES",
     "SECRETS_TTL_SECONDS",
@@ -105,8 +119,8 @@ impl Config {
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, Faults> {
         let mut read = Reader::new(variable);
         let config = Self {
-            gitlab_url: read.base_url("GITLAB_URL", "https://gitlab.com"),
-            glint_url: read.base_url("GLINT_API_URL", "https://api.useglint.io") + "/v1",
+            gitlab_url: read.base_url("GITLAB_URL", "https://gitlab.com", "/api/v4"),
+            glint_url: read.base_url("GLINT_API_URL", "https://api.useglint.io", "/v1") + "/v1",
             glint_secret_id: read.text("GLINT_SECRET_ID").unwrap_or_else(|| "glint/credentials".to_owned()),
             tokens_secret_id: read
                 .text("GITLAB_TOKENS_SECRET_ID")
@@ -118,13 +132,15 @@ impl Config {
             escape_dollar: read.boolean("ESCAPE_DOLLAR"),
             allow_variables: read.list("ALLOW_VARIABLES"),
             deployment: read.deployment(),
+            outputs_file: read.artifact_path("OUTPUTS_FILE"),
             user_inputs_as: read
                 .choice("USER_INPUTS_AS", &[("variables", UserInputsAs::Variables), ("inputs", UserInputsAs::Inputs)]),
             max_receives: read.number("MAX_RECEIVES", 20, 1, 1000),
             secrets_ttl: Duration::from_secs(read.number("SECRETS_TTL_SECONDS", 300, 0, 86_400).into()),
             aws: read.aws(),
-            extra_roots: read.text("SSL_CERT_FILE"),
-            log_level: read.text("AWS_LAMBDA_LOG_LEVEL"),
+            trusted_certificates: read.trusted_certificates(),
+            proxy: read.proxy(),
+            log_level: Level::parse(read.text("AWS_LAMBDA_LOG_LEVEL").as_deref()),
             log_format: if read.text("AWS_LAMBDA_LOG_FORMAT").is_some_and(|format| format.eq_ignore_ascii_case("json"))
             {
                 LogFormat::Json
@@ -133,6 +149,7 @@ impl Config {
             },
             function_name: read.text("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_else(|| "glint-gitlab-trigger".to_owned()),
         };
+        read.check_tokens_secret_id(&config);
         read.finish(config)
     }
 }
@@ -200,7 +217,8 @@ mod tests {
         // Read only where there is a blueprint.
         let asked = [asked.into_inner(), vec!["DEPLOYMENT_IDENTIFIER".to_owned()]].concat();
         for name in &asked {
-            let is_standard = name.starts_with("AWS_") || name == "SSL_CERT_FILE";
+            let is_standard =
+                name.starts_with("AWS_") || name == "SSL_CERT_FILE" || name.to_ascii_uppercase().ends_with("_PROXY");
             assert!(is_standard || VARIABLES.contains(&name.as_str()), "`{name}` is read, and missing in `VARIABLES`");
         }
         for name in VARIABLES {
@@ -216,6 +234,8 @@ mod tests {
             ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
             ("http://[::1]:1/", "http://[::1]:1"),
             ("https://Git.Example.com:443/Sub", "https://git.example.com/Sub"),
+            ("https://git.example.com/api/v4", "https://git.example.com"),
+            ("https://example.com/gitlab/api/v4/", "https://example.com/gitlab"),
         ] {
             assert_eq!(read(&[("GITLAB_URL", given)]).unwrap().gitlab_url, kept);
         }

@@ -1,11 +1,13 @@
 //! Sends triggers to GitLab, and looks pipelines up.
 
 mod lookup;
+mod probe;
 mod response;
 pub mod types;
 pub mod webhook;
 
 pub use lookup::LookupError;
+pub use probe::ReadAccess;
 
 use std::borrow::Cow;
 use std::time::Duration;

@@ -3,14 +3,16 @@
 pub mod credentials;
 
 pub mod message;
+mod probe;
 mod response;
 pub mod run;
 mod session;
 
+pub use probe::Probe;
 use session::Bearer;
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
@@ -184,14 +186,6 @@ impl Glint {
         )
         .await?;
         Ok(())
-    }
-
-    /// Glint's clock, as it stamps its answers; `None` where it does not.
-    pub async fn clock(&self, freshness: Freshness) -> Result<Option<SystemTime>, GlintError> {
-        let path = "actions/runs?active=true&limit=1&version=v2";
-        let answer =
-            self.repeated(freshness, |bearer| async move { self.call(Method::GET, path, None, &bearer).await });
-        Ok(answer.await?.date().map(Into::into))
     }
 
     async fn list(&self, path: &str, freshness: Freshness) -> Result<Vec<RunState>, GlintError> {

@@ -1,21 +1,24 @@
 //! The one HTTP client of all upstreams: one TLS configuration, no redirects, no decompression, capped bodies, a limit on every wait.
 
+mod tls;
+
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, Utc};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::HeaderMap;
-use reqwest::{Client, Request, Url, redirect};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
+use reqwest::{Client, NoProxy, Proxy, Request, Url, redirect};
+use secrecy::ExposeSecret as _;
 
+use crate::config::{ProxySettings, TrustedCertificates};
 use crate::deadlines::{CONNECT_TIMEOUT, IDLE_TIMEOUT};
 
 /// Sends requests. Cloning is cheap and shares the connections.
 #[derive(Clone)]
 pub struct Http {
     tls: rustls::ClientConfig,
+    proxy: Option<Proxy>,
     pool: Arc<Mutex<Pool>>,
 }
 
@@ -105,27 +108,12 @@ pub enum SendError {
 }
 
 impl Http {
-    /// A client that trusts the public roots, and those in the PEM file `extra_roots`.
-    pub fn new(extra_roots: Option<&str>) -> Result<Self, String> {
-        let mut roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        if let Some(path) = extra_roots {
-            let unusable = |error: &dyn std::fmt::Display| {
-                format!(
-                    "`SSL_CERT_FILE` cannot be used: {error}\n  hint: give the path of a PEM file with your CA's certificates"
-                )
-            };
-            for certificate in CertificateDer::pem_file_iter(path).map_err(|error| unusable(&error))? {
-                roots.add(certificate.map_err(|error| unusable(&error))?).map_err(|error| unusable(&error))?;
-            }
-        }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let client = client(&tls)?;
-        Ok(Self { tls, pool: Arc::new(Mutex::new(Pool { client, used_at: None })) })
+    /// A client that trusts the public roots and `trusted`, and calls through `proxy`.
+    pub fn new(trusted: &TrustedCertificates, proxy: Option<&ProxySettings>) -> Result<Self, String> {
+        let tls = tls::client_config(&trusted.certificates)?;
+        let proxy = proxy.map(proxy_for).transpose()?;
+        let client = client(&tls, proxy.as_ref())?;
+        Ok(Self { tls, proxy, pool: Arc::new(Mutex::new(Pool { client, used_at: None })) })
     }
 
     /// Starts afresh with connections if the last use lies too far back at `now`. To be called when an invocation begins.
@@ -133,7 +121,7 @@ impl Http {
         let mut pool = self.pool.lock().expect("no panic while the lock is held");
         let idle =
             pool.used_at.is_some_and(|used_at| now.duration_since(used_at).is_ok_and(|idle| idle > IDLE_TIMEOUT));
-        if idle && let Ok(client) = client(&self.tls) {
+        if idle && let Ok(client) = client(&self.tls, self.proxy.as_ref()) {
             pool.client = client;
         }
         pool.used_at = Some(now);
@@ -158,10 +146,20 @@ impl Http {
     }
 }
 
-fn client(tls: &rustls::ClientConfig) -> Result<Client, String> {
-    let builder =
-        Client::builder().tls_backend_preconfigured(tls.clone()).redirect(redirect::Policy::none()).referer(false);
+/// The proxy of all calls but those to loopback that are plain http.
+fn proxy_for(settings: &ProxySettings) -> Result<Proxy, String> {
+    let proxy = Proxy::https(settings.url.expose_secret()).map_err(|_| "`HTTPS_PROXY` cannot be used".to_owned())?;
+    Ok(proxy.no_proxy(settings.exceptions.as_deref().and_then(NoProxy::from_string)))
+}
+
+fn client(tls: &rustls::ClientConfig, proxy: Option<&Proxy>) -> Result<Client, String> {
+    // Its own reading of the environment ignores what it cannot parse.
+    let builder = Client::builder().no_proxy();
+    let builder = proxy.into_iter().fold(builder, |builder, proxy| builder.proxy(proxy.clone()));
     let builder = builder
+        .tls_backend_preconfigured(tls.clone())
+        .redirect(redirect::Policy::none())
+        .referer(false)
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_idle_timeout(IDLE_TIMEOUT)
         .user_agent(concat!("glint-gitlab-trigger/", env!("CARGO_PKG_VERSION")));
@@ -182,11 +180,18 @@ fn cause(error: reqwest::Error) -> String {
         return format!("no connection within {} seconds", CONNECT_TIMEOUT.as_secs());
     }
     let error = error.without_url();
-    let mut innermost: &dyn std::error::Error = &error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
+    let mut innermost: &(dyn std::error::Error + 'static) = &error;
+    loop {
+        if let Some(fault) = innermost.downcast_ref() {
+            return tls::describe(fault).to_owned();
+        }
+        // An `io::Error` does not give what it wraps as its source.
+        let wrapped = innermost.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        match wrapped.map(|wrapped| wrapped as &(dyn std::error::Error + 'static)).or_else(|| innermost.source()) {
+            Some(source) => innermost = source,
+            None => return innermost.to_string().to_lowercase(),
+        }
     }
-    innermost.to_string().to_lowercase()
 }
 
 /// `text` with everything but RFC 3986's unreserved characters encoded, as segments and queries of a URL need it.

@@ -5,20 +5,23 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use glint_gitlab_trigger::app::{App, Clock, Failure, Invocation};
+use glint_gitlab_trigger::aws;
 use glint_gitlab_trigger::config::Config;
-use glint_gitlab_trigger::telemetry;
+use glint_gitlab_trigger::telemetry::{self, Level};
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde_json::value::RawValue;
 use tokio::sync::SetOnce;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let config = Config::read(|name| std::env::var(name).ok());
-    let config = match config {
+    let variable = |name: &str| std::env::var(name).ok();
+    let level = Level::parse(variable("AWS_LAMBDA_LOG_LEVEL").as_deref());
+    telemetry::report_panics(level, SystemTime::now);
+    let config = match Config::read(variable) {
         Ok(config) => config,
-        Err(faults) => return refuse_to_start(&faults),
+        Err(faults) => return refuse_to_start(&faults, level).await,
     };
-    telemetry::init(config.log_level.as_deref(), config.log_format);
+    telemetry::init(level, config.log_format);
     let app = Arc::new(SetOnce::new());
     let building = tokio::spawn(build(config, Arc::clone(&app)));
     let handler = service_fn(|event: LambdaEvent<Box<RawValue>>| {
@@ -36,7 +39,7 @@ async fn main() -> ExitCode {
                 ExitCode::FAILURE
             }
         },
-        Ok(Err(fault)) = building => refuse_to_start(&fault),
+        Ok(Err(fault)) = building => refuse_to_start(&fault, level).await,
     }
 }
 
@@ -53,9 +56,13 @@ async fn build(config: Config, built: Arc<SetOnce<Arc<App>>>) -> Result<(), Stri
     Ok(())
 }
 
-/// Ends the cold start: Lambda shows the message and the exit.
-fn refuse_to_start(why: &dyn std::fmt::Display) -> ExitCode {
-    telemetry::fatal(why);
+/// Ends the cold start. The log says why, and so does Lambda's own report of the invocation that waits for it.
+async fn refuse_to_start(why: &(dyn std::fmt::Display + Sync), level: Level) -> ExitCode {
+    let why = why.to_string();
+    telemetry::print_fatal(&why, level, SystemTime::now());
+    if let Ok(api) = std::env::var("AWS_LAMBDA_RUNTIME_API") {
+        aws::report_init_error(&api, &why).await;
+    }
     ExitCode::FAILURE
 }
 

@@ -5,7 +5,9 @@ pub mod redaction;
 
 use std::io::{self, Write};
 use std::sync::LazyLock;
+use std::time::SystemTime;
 
+use chrono::{DateTime, SecondsFormat, Utc};
 use lambda_runtime::tracing::subscriber::filter::{LevelFilter, Targets};
 use lambda_runtime::tracing::subscriber::fmt::MakeWriter;
 use lambda_runtime::tracing::subscriber::{
@@ -20,17 +22,54 @@ use crate::telemetry::redaction::Redactor;
 /// Hides what looks like a token: the last line of defence of all that is printed.
 static TOKENS: LazyLock<Redactor> = LazyLock::new(|| Redactor::new([]));
 
+/// The levels of Lambda's logging controls, from the lowest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Level {
+    Trace,
+    Debug,
+    Info,
+    Warn,
+    Error,
+    Fatal,
+}
+
+impl Level {
+    /// The level that the logging controls name, `Info` where they name none.
+    pub fn parse(word: Option<&str>) -> Self {
+        match word.map(str::to_ascii_uppercase).as_deref() {
+            Some("TRACE") => Self::Trace,
+            Some("DEBUG") => Self::Debug,
+            Some("WARN") => Self::Warn,
+            Some("ERROR") => Self::Error,
+            Some("FATAL") => Self::Fatal,
+            _ => Self::Info,
+        }
+    }
+
+    /// This level, or the one that is set where that is higher: Lambda drops what lies below.
+    pub fn at_least(self, set: Self) -> Self {
+        self.max(set)
+    }
+
+    fn filter(self) -> LevelFilter {
+        match self {
+            Self::Trace => LevelFilter::TRACE,
+            Self::Debug => LevelFilter::DEBUG,
+            Self::Info => LevelFilter::INFO,
+            Self::Warn => LevelFilter::WARN,
+            Self::Error | Self::Fatal => LevelFilter::ERROR,
+        }
+    }
+}
+
 /// Starts logging to standard output, as Lambda's logging controls say.
 ///
 /// Only this crate's lines, and the span in which the runtime puts the request's ids: libraries print requests at their lower levels.
-pub fn init(level: Option<&str>, format: LogFormat) {
-    let level = match level.map(str::to_ascii_lowercase).as_deref() {
-        Some("fatal") => LevelFilter::ERROR,
-        Some(word) => word.parse().unwrap_or(LevelFilter::INFO),
-        None => LevelFilter::INFO,
-    };
-    let targets =
-        Targets::new().with_target("glint_gitlab_trigger", level).with_target("lambda_runtime", LevelFilter::INFO);
+pub fn init(level: Level, format: LogFormat) {
+    let targets = Targets::new()
+        .with_target("glint_gitlab_trigger", level.filter())
+        .with_target("lambda_runtime", LevelFilter::INFO);
     let layer = fmt::layer().with_target(false).with_writer(Masked);
     let started = match format {
         LogFormat::Json => {
@@ -43,8 +82,34 @@ pub fn init(level: Option<&str>, format: LogFormat) {
 }
 
 /// Says why the function does not start, on standard error: there is no subscriber yet.
-pub fn fatal(why: &dyn std::fmt::Display) {
-    drop(writeln!(io::stderr().lock(), "{}", TOKENS.redact(&why.to_string())));
+pub fn print_fatal(why: &str, level: Level, now: SystemTime) {
+    print_line(why, level, now);
+}
+
+/// Lets a panic, which the runtime or the batch survives, be one line that Lambda keeps at every level.
+pub fn report_panics(level: Level, now: fn() -> SystemTime) {
+    std::panic::set_hook(Box::new(move |panic| {
+        let place = panic.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
+        let why = panic.payload_as_str().unwrap_or("without words");
+        print_line(&format!("panicked at {place}: {}", TOKENS.sanitize_line(why)), level, now());
+    }));
+}
+
+/// Lambda drops a line below the level that is set, and takes one without `level` or `timestamp` for `INFO`.
+fn print_line(message: &str, set: Level, now: SystemTime) {
+    #[derive(serde::Serialize)]
+    struct Line<'a> {
+        timestamp: String,
+        level: Level,
+        message: &'a str,
+    }
+    let message = &TOKENS.redact(message);
+    let line = Line { timestamp: rfc3339(now), level: Level::Error.at_least(set), message };
+    drop(writeln!(io::stderr().lock(), "{}", serde_json::to_string(&line).unwrap_or_default()));
+}
+
+fn rfc3339(time: SystemTime) -> String {
+    DateTime::<Utc>::from(time).to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
 /// Prints one line of JSON for CloudWatch to read metrics from.

@@ -14,13 +14,7 @@ mod callgrind;
 mod cold;
 mod cores;
 mod cost;
-#[path = "../../src/deadlines.rs"]
-#[allow(dead_code, reason = "the loop uses two of them")]
-mod deadlines;
 mod economy;
-#[path = "../../src/http.rs"]
-#[allow(dead_code, unused_imports, reason = "the bare loop needs only to send")]
-mod http;
 mod process;
 mod replay;
 mod stage;

@@ -15,9 +15,10 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{ChildStdin, ChildStdout, Command};
 
 use super::Outcome;
-use super::http::Http;
 use super::process::{self, Process};
 use super::stage::Stage;
+use glint_gitlab_trigger::config::Config;
+use glint_gitlab_trigger::http::Http;
 use sandbox::{Exchange, Upstream};
 
 /// Names the file with the requests; where it is set, this program is the loop.
@@ -104,7 +105,7 @@ fn request(stage: &Stage, exchange: &Exchange) -> Value {
 pub async fn play() -> Outcome {
     let script: Vec<Value> = serde_json::from_str(&std::fs::read_to_string(std::env::var(SCRIPT)?)?)?;
     let requests = script.iter().map(prepared).collect::<Outcome<Vec<reqwest::Request>>>()?;
-    let http = Http::new(std::env::var("SSL_CERT_FILE").ok().as_deref())?;
+    let http = Http::new(&Config::read(|name| std::env::var(name).ok())?.trusted_certificates, None)?;
     if std::env::var_os(IS_FUNCTION).is_some() {
         return lambda_runtime::run(service_fn(async |_: LambdaEvent<Box<RawValue>>| {
             run(&http, &requests).await.map(|()| json!({ "batchItemFailures": [] }))

@@ -57,9 +57,8 @@ impl Context {
         if holds(&kept.value.client_secret) {
             return Ok(Some(id));
         }
-        let others =
-            self.app.secrets.rotated_client_secrets(&kept.version, self.freshness()).await.map_err(deferred)?;
-        Ok(others.iter().any(holds).then_some(id))
+        let others = self.app.secrets.other_glint_versions(&kept, self.freshness()).await.map_err(deferred)?;
+        Ok(others.iter().any(|other| holds(&other.value.client_secret)).then_some(id))
     }
 
     async fn apply(&self, run: &RunState, event: &PipelineEvent, is_last: bool) -> Result<Outcome, GlintError> {

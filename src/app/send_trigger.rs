@@ -3,10 +3,10 @@
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::context::Context;
-use crate::aws::secrets::Cached;
+use crate::aws::secrets::{Cached, Refresh, SecretError};
 use crate::deadlines::{MIN_TIME_TO_START, MIN_TRIGGER_TIMEOUT, REPORT_RESERVE, TRIGGER_TIMEOUT};
 use crate::gitlab::TriggerError;
-use crate::gitlab::types::Pipeline;
+use crate::gitlab::types::{Pipeline, Project};
 use crate::glint::run::RunRequest;
 use crate::outcome::{Outcome, RetryLater, Unconfirmed};
 use crate::retry::retry;
@@ -22,19 +22,19 @@ impl Context {
             Ok(Some(token)) => Ok(token),
             Ok(None) => Err(self.operator_fault(
                 format!("there is no trigger token for the project `{project}`"),
-                "let the function's operator add one to the secret of trigger tokens",
+                &format!("add one for it to the secret `{}`", self.app.config.tokens_secret_id),
             )),
-            Err(error) => {
-                self.metrics.count(Metric::SecretsManagerFaults);
-                if error.is_transient() {
-                    return Err(Outcome::Deferred(RetryLater::new(error)));
-                }
-                Err(self.operator_fault(
-                    format!("the trigger token of `{project}` cannot be read: {error}"),
-                    "let the function's operator mend the secret or the function's permission",
-                ))
-            }
+            Err(error) => Err(self.from_token_error(project, &error)),
         }
+    }
+
+    fn from_token_error(&self, project: &Project, error: &SecretError) -> Outcome {
+        self.metrics.count(Metric::SecretsManagerFaults);
+        if error.is_transient() {
+            return Outcome::Deferred(RetryLater::new(error));
+        }
+        let hint = error.hint("GITLAB_TOKENS_SECRET_ID");
+        self.operator_fault(format!("there is no usable trigger token for `{project}`: {error}"), &hint)
     }
 
     fn operator_fault(&self, what: String, hint: &str) -> Outcome {
@@ -56,10 +56,22 @@ impl Context {
             other => return other.map_err(outcome),
         };
         // Perhaps the token was rotated since it was read.
-        let newer =
-            self.app.secrets.trigger_token_after(&plan.project, &token.version, self.freshness()).await.ok().flatten();
-        let Some(newer) = newer.filter(|newer| newer.value.expose_secret() != token.value.expose_secret()) else {
-            return Err(outcome(refused));
+        let newer = match self.app.secrets.refresh_trigger_token(&plan.project, &token.version, self.freshness()).await
+        {
+            Ok(Refresh::Changed(Some(newer))) if newer.value.expose_secret() != token.value.expose_secret() => newer,
+            Ok(Refresh::Changed(_) | Refresh::Unchanged) => return Err(outcome(refused)),
+            // Read since this run was asked for: that proves as much.
+            Ok(Refresh::NotDue { read_at }) if metadata.sent_at.is_some_and(|sent_at| sent_at <= read_at.into()) => {
+                return Err(outcome(refused));
+            }
+            Ok(Refresh::NotDue { .. }) => {
+                let why = format!(
+                    "GitLab refused the trigger token of `{}`, and its secret was read less than half a minute ago",
+                    plan.project
+                );
+                return Err(Outcome::Deferred(RetryLater::new(why)));
+            }
+            Err(error) => return Err(self.from_token_error(&plan.project, &error)),
         };
         self.ensure_time_left(MIN_TIME_TO_START)?;
         self.sent(plan, &newer.value).await.map_err(outcome)

@@ -41,7 +41,10 @@ impl Context {
     pub async fn sweep(&self) -> SweepReport {
         let token = match self.app.secrets.read_token(self.freshness()).await {
             Ok(Some(token)) => token,
-            Ok(None) => return nothing("a sweep needs `GITLAB_READ_SECRET_ID`, which is not set"),
+            Ok(None) => match &self.app.config.read_secret_id {
+                Some(id) => return nothing(&format!("a sweep needs a read token, and nothing is stored in `{id}`")),
+                None => return nothing("a sweep needs `GITLAB_READ_SECRET_ID`, which is not set"),
+            },
             Err(error) => return nothing(&error.to_string()),
         };
         let runs = match self.glint(self.app.glint.active_runs(self.freshness())).await {

@@ -110,8 +110,8 @@ impl Context {
             Err(forged @ VerifyError::Mismatch) => forged,
             Err(forged) => return Err(Outcome::Unauthenticated(forged)),
         };
-        let others =
-            self.app.secrets.rotated_client_secrets(&kept.version, self.freshness()).await.map_err(deferred)?;
+        let others = self.app.secrets.other_glint_versions(&kept, self.freshness()).await.map_err(deferred)?;
+        let others: Vec<_> = others.into_iter().map(|other| other.value.client_secret.clone()).collect();
         unverified.verify(&others, now).map_err(|_| Outcome::Unauthenticated(forged))
     }
 
@@ -125,8 +125,8 @@ impl Context {
         let holds = |keys: &HookSecrets| signature.verify(body, keys, self.utc());
         match holds(&kept.value) {
             Err(VerifyError::Mismatch) => {
-                let others = self.app.secrets.rotated_hooks(&kept.version, self.freshness()).await.map_err(unread)?;
-                let verify_run_token = others.iter().any(|keys| holds(keys).is_ok());
+                let others = self.app.secrets.other_hook_versions(&kept, self.freshness()).await.map_err(unread)?;
+                let verify_run_token = others.iter().any(|other| holds(&other.value).is_ok());
                 verify_run_token.then_some(()).ok_or(Outcome::Unauthenticated(VerifyError::Mismatch))?;
             }
             other => other.map_err(Outcome::Unauthenticated)?,

@@ -1,23 +1,24 @@
 //! Keeps the tokens and keys of AWS Secrets Manager: read once, shared by all who ask, forgotten after a while.
 
 mod cache;
+mod error;
+mod values;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use aws_sdk_secretsmanager::Client;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 
-use crate::config::Config;
+use crate::config::{Config, PROJECT_PLACEHOLDER};
 use crate::deadlines::Freshness;
 use crate::gitlab::types::{HookSecrets, Project};
 use crate::glint::credentials::Credentials;
-use crate::json::{self, Object};
-use cache::{Cache, Parse, Stage};
-pub use cache::{SecretError, VersionId};
-
-/// What stands for a project's path in the name of its own secret.
-const PROJECT: &str = "{project}";
+use cache::{Cache, Parse};
+pub use cache::{Refresh, VersionId};
+pub use error::SecretError;
+use values::Tokens;
+pub use values::hook_secrets_fault;
 
 /// Where the function's secrets are, and what was read of them.
 pub struct Secrets {
@@ -33,36 +34,47 @@ struct Secret<T> {
     cache: Cache<T>,
 }
 
-/// A secret of trigger tokens.
-enum Tokens {
-    /// By the projects' keys. A blank token is none, and `None` is no token at all.
-    Map(BTreeMap<String, Option<SecretString>>),
-    One(SecretString),
-}
-
 /// A secret as it was read: hand its version back to say that it did not work. Cloning is cheap.
+#[derive(Debug)]
 pub struct Cached<T> {
     pub value: Arc<T>,
     pub version: VersionId,
+    /// When this version was stored.
+    pub created_at: Option<SystemTime>,
 }
 
 impl<T> Clone for Cached<T> {
     fn clone(&self) -> Self {
-        Self { value: Arc::clone(&self.value), version: Arc::clone(&self.version) }
+        Self { value: Arc::clone(&self.value), version: Arc::clone(&self.version), created_at: self.created_at }
     }
+}
+
+impl<T> Cached<T> {
+    fn with<U>(&self, value: U) -> Cached<U> {
+        Cached { value: Arc::new(value), version: Arc::clone(&self.version), created_at: self.created_at }
+    }
+}
+
+/// Another version than the cached one that may have signed something.
+#[derive(Debug)]
+pub struct OtherVersion<T> {
+    pub value: Arc<T>,
+    /// When the version after it was stored; `None` where there is none, since this one is the current.
+    pub superseded_at: Option<SystemTime>,
 }
 
 impl Secrets {
     pub fn new(client: &Client, config: &Config) -> Self {
-        fn secret<T>(id: &str, client: &Client, config: &Config, parsed: Parse<T>) -> Secret<T> {
-            Secret { id: id.to_owned(), cache: Cache::new(client.clone(), config.secrets_ttl, parsed) }
+        fn secret<T>(id: &str, client: &Client, config: &Config, parse: Parse<T>) -> Secret<T> {
+            Secret { id: id.to_owned(), cache: Cache::new(client.clone(), config.secrets_ttl, parse) }
         }
         let tokens = &config.tokens_secret_id;
+        let parse_tokens = if tokens.contains(PROJECT_PLACEHOLDER) { values::one_token } else { values::token_map };
         Self {
-            glint: secret(&config.glint_secret_id, client, config, credentials),
-            tokens: secret(tokens, client, config, if tokens.contains(PROJECT) { one_token } else { token_map }),
-            hook: config.hook_secret_id.as_ref().map(|id| secret(id, client, config, hook_keys)),
-            read: config.read_secret_id.as_ref().map(|id| secret(id, client, config, trimmed)),
+            glint: secret(&config.glint_secret_id, client, config, values::credentials),
+            tokens: secret(tokens, client, config, parse_tokens),
+            hook: config.hook_secret_id.as_ref().map(|id| secret(id, client, config, values::hook_secrets)),
+            read: config.read_secret_id.as_ref().map(|id| secret(id, client, config, values::single_token)),
         }
     }
 
@@ -78,23 +90,22 @@ impl Secrets {
         self.glint.current(freshness).await
     }
 
-    /// The same read again because `refused` did not work: `None` where it has not changed, or was read again only just now.
-    pub async fn glint_after(
+    /// The same, read out of turn because `refused` did not work.
+    pub async fn refresh_glint(
         &self,
         refused: &VersionId,
         freshness: Freshness,
-    ) -> Result<Option<Cached<Credentials>>, SecretError> {
-        self.glint.cache.refresh_if_changed(&self.glint.id, refused, freshness).await
+    ) -> Result<Refresh<Cached<Credentials>>, SecretError> {
+        self.glint.cache.refresh(&self.glint.id, refused, freshness).await
     }
 
-    /// The client secret before the last rotation, and the one after it where the kept one proves to be the former.
-    pub async fn rotated_client_secrets(
+    /// The credentials before the last rotation, and those after it where `cached` proves to be the former.
+    pub async fn other_glint_versions(
         &self,
-        current: &VersionId,
+        cached: &Cached<Credentials>,
         freshness: Freshness,
-    ) -> Result<Vec<SecretString>, SecretError> {
-        let rotated = self.glint.rotated(current, freshness).await?;
-        Ok(rotated.into_iter().map(|credentials| credentials.client_secret.clone()).collect())
+    ) -> Result<Vec<OtherVersion<Credentials>>, SecretError> {
+        self.glint.other_versions(cached, freshness).await
     }
 
     /// The project's trigger token; `None` where the secret names no such project.
@@ -103,28 +114,35 @@ impl Secrets {
         project: &Project,
         freshness: Freshness,
     ) -> Result<Option<Cached<SecretString>>, SecretError> {
-        let kept = self.tokens.cache.get(&self.tokens_id(project), Stage::Current, freshness).await?;
-        if let Some(token) = kept.value.of(project) {
-            return Ok(Some(Cached { value: Arc::new(token), version: kept.version }));
+        let (id, cached) = self.tokens_of(project, freshness).await?;
+        if let Some(token) = cached.value.of(project, &id)? {
+            return Ok(Some(cached.with(token)));
         }
         // A project may have been added since the secret was read.
-        self.trigger_token_after(project, &kept.version, freshness).await
+        match self.refresh_trigger_token(project, &cached.version, freshness).await? {
+            Refresh::Changed(token) => Ok(token),
+            Refresh::Unchanged | Refresh::NotDue { .. } => Ok(None),
+        }
     }
 
-    /// The same read again because `refused` did not work: `None` where it has not changed.
-    pub async fn trigger_token_after(
+    /// The same, read out of turn because `refused` did not work. [`Refresh::Changed`] holds `None` where the new version names no such project.
+    pub async fn refresh_trigger_token(
         &self,
         project: &Project,
         refused: &VersionId,
         freshness: Freshness,
-    ) -> Result<Option<Cached<SecretString>>, SecretError> {
-        let kept = self.tokens.cache.refresh_if_changed(&self.tokens_id(project), refused, freshness).await?;
-        Ok(kept.and_then(|kept| Some(Cached { value: Arc::new(kept.value.of(project)?), version: kept.version })))
+    ) -> Result<Refresh<Option<Cached<SecretString>>>, SecretError> {
+        let (id, _) = self.tokens_of(project, freshness).await?;
+        Ok(match self.tokens.cache.refresh(&id, refused, freshness).await? {
+            Refresh::Changed(newer) => Refresh::Changed(newer.value.of(project, &id)?.map(|token| newer.with(token))),
+            Refresh::Unchanged => Refresh::Unchanged,
+            Refresh::NotDue { read_at } => Refresh::NotDue { read_at },
+        })
     }
 
-    /// The projects that the token map names; empty where each project has a secret of its own.
-    pub async fn projects(&self, freshness: Freshness) -> Result<Vec<String>, SecretError> {
-        if self.tokens.id.contains(PROJECT) {
+    /// The keys of the token map; none where each project has a secret of its own.
+    pub async fn token_keys(&self, freshness: Freshness) -> Result<Vec<String>, SecretError> {
+        if self.tokens.id.contains(PROJECT_PLACEHOLDER) {
             return Ok(Vec::new());
         }
         match &*self.tokens.current(freshness).await?.value {
@@ -133,106 +151,85 @@ impl Secrets {
         }
     }
 
-    /// What hooks must prove; `None` where hooks are not wanted.
+    /// What hooks must prove; `None` where hooks are refused, since no secret is set or nobody has stored it.
     pub async fn hook(&self, freshness: Freshness) -> Result<Option<Cached<HookSecrets>>, SecretError> {
-        let Some(hook) = &self.hook else { return Ok(None) };
-        hook.current(freshness).await.map(Some)
+        optional(&self.hook, freshness).await
     }
 
-    /// What hooks had to prove before the last rotation, and what after it where the kept one proves to be the former.
-    pub async fn rotated_hooks(
+    /// What hooks had to prove before the last rotation, and what after it where `cached` proves to be the former.
+    pub async fn other_hook_versions(
         &self,
-        current: &VersionId,
+        cached: &Cached<HookSecrets>,
         freshness: Freshness,
-    ) -> Result<Vec<Arc<HookSecrets>>, SecretError> {
+    ) -> Result<Vec<OtherVersion<HookSecrets>>, SecretError> {
         let Some(hook) = &self.hook else { return Ok(Vec::new()) };
-        hook.rotated(current, freshness).await
+        hook.other_versions(cached, freshness).await
     }
 
-    /// The token for looking pipelines up; `None` where none is set.
+    /// The token for looking pipelines up; `None` where nothing is looked up, since no secret is set or nobody has stored it.
     pub async fn read_token(&self, freshness: Freshness) -> Result<Option<Arc<SecretString>>, SecretError> {
-        let Some(read) = &self.read else { return Ok(None) };
-        read.current(freshness).await.map(|kept| Some(kept.value))
+        Ok(optional(&self.read, freshness).await?.map(|cached| cached.value))
     }
 
-    fn tokens_id(&self, project: &Project) -> String {
-        self.tokens.id.replace(PROJECT, &project.path())
+    /// The secret that holds the project's token, with its name: in the letter case of the message, else in lower case.
+    async fn tokens_of(
+        &self,
+        project: &Project,
+        freshness: Freshness,
+    ) -> Result<(String, Cached<Tokens>), SecretError> {
+        let path = project.path();
+        let id = self.tokens.id.replace(PROJECT_PLACEHOLDER, &path);
+        let lower_case = self.tokens.id.replace(PROJECT_PLACEHOLDER, &path.to_ascii_lowercase());
+        match self.tokens.cache.current(&id, freshness).await {
+            Err(error) if error.is_absent() && lower_case != id => {
+                let cached = self.tokens.cache.current(&lower_case, freshness).await;
+                Ok((lower_case, cached.map_err(|other| if other.is_absent() { error } else { other })?))
+            }
+            result => result.map(|cached| (id, cached)),
+        }
+    }
+}
+
+async fn optional<T>(secret: &Option<Secret<T>>, freshness: Freshness) -> Result<Option<Cached<T>>, SecretError> {
+    let Some(secret) = secret else { return Ok(None) };
+    match secret.current(freshness).await {
+        Err(error) if error.is_absent() => Ok(None),
+        result => result.map(Some),
     }
 }
 
 impl<T> Secret<T> {
     async fn current(&self, freshness: Freshness) -> Result<Cached<T>, SecretError> {
-        self.cache.get(&self.id, Stage::Current, freshness).await
+        self.cache.current(&self.id, freshness).await
     }
 
-    /// The version before the last rotation, and the one after it where `current` proves to be the former: it was rotated since, and a newer
+    /// The version before the last rotation, and the one after it where `cached` proves to be the former: it was rotated since, and a newer
     /// version is there to be read.
-    async fn rotated(&self, current: &VersionId, freshness: Freshness) -> Result<Vec<Arc<T>>, SecretError> {
+    async fn other_versions(
+        &self,
+        cached: &Cached<T>,
+        freshness: Freshness,
+    ) -> Result<Vec<OtherVersion<T>>, SecretError> {
         // One that is missing or was never of use proves nothing, and is as good as none.
-        let previous = match self.cache.get(&self.id, Stage::Previous, freshness).await {
+        let previous = match self.cache.previous(&self.id, &cached.version, freshness).await {
             Ok(previous) => previous,
             Err(error) if error.is_transient() => return Err(error),
             Err(_) => return Ok(Vec::new()),
         };
-        let mut values = vec![previous.value];
-        if previous.version == *current
-            && let Some(newer) = self.cache.refresh_if_changed(&self.id, current, freshness).await?
-        {
-            values.push(newer.value);
+        if previous.version != cached.version {
+            return Ok(vec![OtherVersion { value: previous.value, superseded_at: cached.created_at }]);
         }
-        Ok(values)
-    }
-}
-
-impl Tokens {
-    fn of(&self, project: &Project) -> Option<SecretString> {
-        match self {
-            Self::Map(map) => spellings(project).iter().find_map(|key| map.get(key)?.as_ref()),
-            Self::One(token) => Some(token),
+        match self.cache.refresh(&self.id, &cached.version, freshness).await? {
+            Refresh::Changed(newer) => {
+                let superseded_at = newer.created_at;
+                let newer = OtherVersion { value: newer.value, superseded_at: None };
+                Ok(vec![OtherVersion { value: previous.value, superseded_at }, newer])
+            }
+            Refresh::Unchanged => Ok(Vec::new()),
+            Refresh::NotDue { .. } => Err(SecretError::Unavailable(format!(
+                "the secret `{}` was rotated, and is read again within half a minute",
+                self.id
+            ))),
         }
-        .filter(|token| !token.expose_secret().is_empty())
-        .cloned()
     }
-}
-
-/// The keys under which a project's token may be: its path, then the agent's names for its environment variable, today's (only the group's
-/// slashes become `_`) and the one before its version 0.5.0 (only the project's do).
-fn spellings(project: &Project) -> [String; 3] {
-    let (group, name) = (project.group(), project.name());
-    [project.path(), format!("{}_{name}", group.replace('/', "_")), format!("{group}_{}", name.replace('/', "_"))]
-}
-
-fn credentials(id: &str, text: &SecretString) -> Result<Credentials, SecretError> {
-    let object = Object::parse(text.expose_secret()).map_err(|_| not_json(id))?;
-    let part = |name: &str| object.string(name).filter(|text| !text.is_empty()).map(std::borrow::Cow::into_owned);
-    let (Some(client_id), Some(secret)) = (part("clientId"), part("clientSecret")) else {
-        return Err(SecretError::Unusable(format!("the secret `{id}` has no `clientId` or no `clientSecret`")));
-    };
-    Ok(Credentials { client_id, client_secret: SecretString::from(secret) })
-}
-
-fn token_map(id: &str, text: &SecretString) -> Result<Tokens, SecretError> {
-    let map = Object::parse(text.expose_secret()).map_err(|_| not_json(id))?;
-    let token = |value| json::string(value).map(|token| SecretString::from(token.trim()));
-    Ok(Tokens::Map(map.iter().map(|(key, value)| (key.to_owned(), token(value))).collect()))
-}
-
-fn one_token(id: &str, text: &SecretString) -> Result<Tokens, SecretError> {
-    trimmed(id, text).map(Tokens::One)
-}
-
-fn trimmed(_: &str, text: &SecretString) -> Result<SecretString, SecretError> {
-    Ok(SecretString::from(text.expose_secret().trim()))
-}
-
-fn hook_keys(id: &str, text: &SecretString) -> Result<HookSecrets, SecretError> {
-    let object = Object::parse(text.expose_secret()).map_err(|_| not_json(id))?;
-    let part = |name: &str| {
-        object.string(name).filter(|text| !text.is_empty()).map(|text| SecretString::from(text.into_owned()))
-    };
-    Ok(HookSecrets { signing_token: part("signingToken"), token: part("token") })
-}
-
-fn not_json(id: &str) -> SecretError {
-    SecretError::Unusable(format!("the secret `{id}` is not a JSON object, or names something twice"))
 }

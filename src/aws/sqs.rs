@@ -1,15 +1,17 @@
 //! The FIFO queue that feeds the function: deliveries and reports are put on it, and a deferred one is made to wait.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::http::HttpResponse;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_sqs::types::MessageAttributeValue;
+use aws_sdk_sqs::types::{MessageAttributeValue, QueueAttributeName};
 use tokio::time::Instant;
 
 use crate::aws::http_adapter::{error_code, innermost_cause};
 use crate::deadlines::MAX_VISIBILITY_TIMEOUT;
+use crate::json::Object;
 use crate::retry::{Retry, retry};
 
 /// One FIFO queue.
@@ -38,6 +40,11 @@ pub struct QueueError {
 }
 
 impl QueueError {
+    /// AWS's error code, or why there was no answer.
+    pub fn reason(&self) -> &str {
+        &self.why
+    }
+
     /// Whether the queue may take it later.
     pub fn is_transient(&self) -> bool {
         self.transient
@@ -96,6 +103,41 @@ impl Queue {
         let sent = async { Box::pin(request.send()).await.map_err(|error| failure(&error)) };
         tokio::time::timeout_at(by, sent).await.unwrap_or_else(|_| Err(QueueError::out_of_time()))?;
         Ok(())
+    }
+}
+
+/// The attributes of a queue that decide how its messages reach the function.
+#[derive(Debug, Default)]
+pub struct QueueAttributes {
+    pub is_fifo: bool,
+    pub visibility_timeout: Option<Duration>,
+    /// `maxReceiveCount` and `deadLetterTargetArn` of its redrive policy.
+    pub max_receives: Option<u32>,
+    pub dead_letter_queue_arn: Option<String>,
+}
+
+impl Queue {
+    /// Reads the queue's attributes.
+    pub async fn attributes(&self, by: Instant) -> Result<QueueAttributes, QueueError> {
+        use QueueAttributeName::{FifoQueue, RedrivePolicy, VisibilityTimeout};
+        let output = retry(by, || async {
+            let request = self.client.get_queue_attributes().queue_url(&self.url);
+            let request = request.set_attribute_names(Some(vec![FifoQueue, VisibilityTimeout, RedrivePolicy]));
+            Box::pin(request.send()).await.map_err(|error| failure(&error))
+        });
+        let attributes = output.await?.attributes.unwrap_or_default();
+        let policy = attributes.get(&RedrivePolicy).and_then(|policy| Object::parse(policy).ok()).unwrap_or_default();
+        // A number, or one in quotes.
+        let receives = policy.get("maxReceiveCount").map(|value| value.get().trim_matches('"'));
+        Ok(QueueAttributes {
+            is_fifo: attributes.get(&FifoQueue).is_some_and(|value| value == "true"),
+            visibility_timeout: attributes
+                .get(&VisibilityTimeout)
+                .and_then(|seconds| seconds.parse().ok())
+                .map(Duration::from_secs),
+            max_receives: receives.and_then(|number| number.parse().ok()),
+            dead_letter_queue_arn: policy.string("deadLetterTargetArn").map(Cow::into_owned),
+        })
     }
 }
 

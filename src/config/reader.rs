@@ -12,7 +12,7 @@ pub struct Faults(Vec<Fault>);
 struct Fault {
     variable: &'static str,
     what: String,
-    hint: &'static str,
+    hint: String,
 }
 
 impl fmt::Display for Faults {
@@ -47,18 +47,35 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
         (self.variable)(variable).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
     }
 
-    pub fn fault(&mut self, variable: &'static str, what: impl Into<String>, hint: &'static str) {
-        self.faults.push(Fault { variable, what: what.into(), hint });
+    pub fn fault(&mut self, variable: &'static str, what: impl Into<String>, hint: impl Into<String>) {
+        self.faults.push(Fault { variable, what: what.into(), hint: hint.into() });
     }
 
-    pub fn base_url(&mut self, variable: &'static str, default: &str) -> String {
+    /// A base URL without a trailing slash, and without `suffix`, which its API's documentation may have shown at its end.
+    pub fn base_url(&mut self, variable: &'static str, default: &str, suffix: &str) -> String {
         let text = self.text(variable).unwrap_or_else(|| default.to_owned());
         if let Err((what, hint)) = validate_base_url(&text) {
             self.fault(variable, what, hint);
         }
         // As a URL parser writes it, host in lower case and without the default port: each request is compared with that.
         let written = Url::parse(&text).map_or(text, String::from);
-        written.trim_end_matches('/').to_owned()
+        let written = written.trim_end_matches('/');
+        written.strip_suffix(suffix).unwrap_or(written).trim_end_matches('/').to_owned()
+    }
+
+    /// The path of a file among a job's artifacts.
+    pub fn artifact_path(&mut self, variable: &'static str) -> Option<String> {
+        const HINT: &str = "give the path as it stands under `artifacts: paths:`, such as `glint.json`";
+        let text = self.text(variable)?;
+        let is_step = |part: &str| matches!(part, "" | "." | "..");
+        if text.chars().any(char::is_control) {
+            self.fault(variable, "holds a control character", HINT);
+        } else if text.starts_with('/') {
+            self.fault(variable, "is an absolute path", HINT);
+        } else if text.split('/').any(is_step) {
+            self.fault(variable, "holds `.`, `..` or an empty part, which no artifact's path has", HINT);
+        }
+        Some(text)
     }
 
     pub fn queue_url(&mut self, variable: &'static str) -> Option<String> {
@@ -91,7 +108,7 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
         self.choice(variable, &[("false", false), ("true", true)])
     }
 
-    /// One of the to_variable values, the first being the default.
+    /// One of a few words, the first being the default.
     pub fn choice<T: Copy>(&mut self, variable: &'static str, choices: &[(&str, T)]) -> T {
         let Some(text) = self.text(variable) else { return choices[0].1 };
         if let Some((_, value)) = choices.iter().find(|(word, _)| text.eq_ignore_ascii_case(word)) {

@@ -152,7 +152,12 @@ impl GitLab {
             .collect())
     }
 
-    async fn get<T: DeserializeOwned>(&self, path: &str, token: &SecretString, by: Instant) -> Result<T, LookupError> {
+    pub(super) async fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        token: &SecretString,
+        by: Instant,
+    ) -> Result<T, LookupError> {
         retry(by, || async {
             let mut request = self.request(Method::GET, path).map_err(LookupError::Unavailable)?;
             let mut value = HeaderValue::from_str(token.expose_secret()).map_err(|_| LookupError::Refused(401))?;

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 
+use super::Level;
 use crate::outcome::Outcome;
 
 pub const NAMESPACE: &str = "GlintGitLabTrigger";
@@ -77,6 +78,9 @@ impl Metric {
 
 const COUNT: &str = "Count";
 
+/// Older clicks are not measured.
+const MAX_CLICK_AGE: Duration = Duration::from_secs(86_400);
+
 /// The most values that CloudWatch takes of one metric in one document.
 const MAX_VALUES: usize = 100;
 
@@ -101,8 +105,11 @@ impl Metrics {
         }
     }
 
-    /// Adds a duration.
+    /// Adds a duration. A click on another day says nothing of speed: its message waited for a person or an outage, or is a replay.
     pub fn time(&self, metric: Metric, duration: Duration) {
+        if metric == Metric::ClickToPipeline && duration >= MAX_CLICK_AGE {
+            return;
+        }
         let millis = duration.as_millis().try_into().unwrap_or(u64::MAX);
         let mut values = self.values.lock().expect("no panic while the lock is held");
         let list = values.entry(metric).or_default();
@@ -111,20 +118,21 @@ impl Metrics {
         }
     }
 
-    /// Prints what was collected, unless that is nothing.
-    pub fn print(&self, function_name: &str, now: SystemTime) {
-        if let Some(document) = self.document(function_name, now) {
+    /// Prints what was collected, unless that is nothing, in a line that Lambda keeps where its log level is `set`.
+    pub fn print(&self, function_name: &str, set: Level, now: SystemTime) {
+        if let Some(document) = self.document(function_name, set, now) {
             super::print(&document);
         }
     }
 
     /// The document; `None` where nothing was collected.
-    pub fn document(&self, function_name: &str, now: SystemTime) -> Option<String> {
+    pub fn document(&self, function_name: &str, set: Level, now: SystemTime) -> Option<String> {
         let values = self.values.lock().expect("no panic while the lock is held");
         if values.is_empty() {
             return None;
         }
-        serde_json::to_string(&Document { values: &values, function_name, now }).ok()
+        let level = Level::Info.at_least(set);
+        serde_json::to_string(&Document { values: &values, function_name, level, now }).ok()
     }
 }
 
@@ -132,6 +140,7 @@ impl Metrics {
 struct Document<'a> {
     values: &'a BTreeMap<Metric, Vec<u64>>,
     function_name: &'a str,
+    level: Level,
     now: SystemTime,
 }
 
@@ -163,6 +172,9 @@ impl Serialize for Document<'_> {
         let timestamp = millis.try_into().unwrap_or_default();
         let mut document = serializer.serialize_map(None)?;
         document.serialize_entry("_aws", &Aws { timestamp, cloud_watch_metrics: [directive] })?;
+        // Without these two Lambda takes the line for `INFO`, and drops it, and with it every alarm, where a higher level is set.
+        document.serialize_entry("level", &self.level)?;
+        document.serialize_entry("timestamp", &super::rfc3339(self.now))?;
         document.serialize_entry(DIMENSION, self.function_name)?;
         for (metric, list) in self.values {
             match (metric.unit(), list.as_slice()) {
@@ -182,11 +194,12 @@ mod tests {
     #[test]
     fn one_document_holds_counts_and_durations() {
         let metrics = Metrics::default();
-        assert_eq!(metrics.document("f", SystemTime::UNIX_EPOCH), None);
+        assert_eq!(metrics.document("f", Level::Info, SystemTime::UNIX_EPOCH), None);
         metrics.count(Metric::RunsStarted);
         metrics.count(Metric::RunsStarted);
         metrics.time(Metric::GlintLatency, Duration::from_millis(7));
-        let document: Value = serde_json::from_str(&metrics.document("f", SystemTime::UNIX_EPOCH).unwrap()).unwrap();
+        let document: Value =
+            serde_json::from_str(&metrics.document("f", Level::Info, SystemTime::UNIX_EPOCH).unwrap()).unwrap();
         assert_eq!((&document["RunsStarted"], &document["GlintLatency"]), (&json!(2), &json!([7])));
         assert_eq!(
             document["_aws"]["CloudWatchMetrics"][0]["Metrics"][1],

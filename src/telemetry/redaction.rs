@@ -1,16 +1,15 @@
 //! Takes secrets out of foreign words: the last line of defence, not the first.
 
-use base64::Engine as _;
+use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use secrecy::{ExposeSecret as _, SecretString};
-use zeroize::Zeroizing;
 
 use crate::http::percent_encode;
 use crate::json;
 
 const MASK: &str = "[redacted]";
-/// This much of a secret is enough to give it away.
-const TELLING: usize = 8;
+/// This much of a secret is enough to give it away. A shorter one is not hidden: it would be found in every other word.
+const MIN_CHARACTERS: usize = 8;
 /// The longest text of an upstream that is passed on.
 const MAX_LENGTH: usize = 500;
 
@@ -21,10 +20,17 @@ const JWT: &str = "eyJ";
 
 /// Hides secrets in words that others chose. Made once for the secrets of a conversation: their spellings are what costs.
 pub struct Redactor {
-    spellings: Vec<Zeroizing<String>>,
+    spellings: Vec<Spelling>,
     /// The first bytes of what is to be hidden, and the second ones: most words are passed over by these alone.
     begins: [bool; 256],
     goes_on: [bool; 256],
+}
+
+/// One form in which an upstream may echo a secret.
+struct Spelling {
+    text: String,
+    /// So many characters of it stand for as much of the secret as gives it away.
+    min_characters: usize,
 }
 
 impl std::fmt::Debug for Redactor {
@@ -38,27 +44,19 @@ impl Redactor {
     pub fn new<'a>(secrets: impl IntoIterator<Item = &'a SecretString>) -> Self {
         let spellings: Vec<_> = secrets.into_iter().flat_map(|secret| spellings(secret.expose_secret())).collect();
         let (mut begins, mut goes_on) = ([false; 256], [false; 256]);
-        for word in spellings.iter().map(|spelling| spelling.as_str()).chain(PREFIXES) {
-            match word.as_bytes() {
-                [first, second, ..] => {
-                    begins[usize::from(*first)] = true;
-                    goes_on[usize::from(*second)] = true;
-                }
-                // A secret of one byte goes on with whatever follows.
-                [first] => {
-                    begins[usize::from(*first)] = true;
-                    goes_on = [true; 256];
-                }
-                [] => {}
+        for word in spellings.iter().map(|spelling| spelling.text.as_str()).chain(PREFIXES) {
+            if let [first, second, ..] = word.as_bytes() {
+                begins[usize::from(*first)] = true;
+                goes_on[usize::from(*second)] = true;
             }
         }
         Self { spellings, begins, goes_on }
     }
 
-    /// What an upstream said, fit to be sanitize_line: one line of at most 500 characters, without control characters.
+    /// What an upstream said, fit to be shown: one line of at most 500 characters, without control characters.
     pub fn sanitize_line(&self, words: &str) -> String {
-        let redact = self.redact(words);
-        let line: Vec<&str> = redact
+        let redacted = self.redact(words);
+        let line: Vec<&str> = redacted
             .split(|character: char| character.is_control() || character.is_whitespace())
             .filter(|word| !word.is_empty())
             .collect();
@@ -93,12 +91,12 @@ impl Redactor {
         out
     }
 
-    /// Where the next thing to change_visibility may begin, on the boundary of a character.
+    /// Where the next thing to hide may begin, on the boundary of a character.
     fn suspect(&self, text: &str) -> usize {
         let bytes = text.as_bytes();
         let is_suspect = |place: &usize| {
             let second = bytes.get(place + 1);
-            self.begins[usize::from(bytes[*place])] && second.is_none_or(|second| self.goes_on[usize::from(*second)])
+            self.begins[usize::from(bytes[*place])] && second.is_some_and(|second| self.goes_on[usize::from(*second)])
         };
         (0..bytes.len()).find(is_suspect).unwrap_or(bytes.len())
     }
@@ -108,32 +106,52 @@ impl Redactor {
     fn hidden(&self, text: &str, before: Option<char>) -> usize {
         let first = text.as_bytes()[0];
         let begins = |word: &str| word.as_bytes()[0] == first;
-        let known = self.spellings.iter().filter(|spelling| begins(spelling)).map(|spelling| shared(text, spelling));
+        let known =
+            self.spellings.iter().filter(|spelling| begins(&spelling.text)).map(|spelling| shared(text, spelling));
         let likely = PREFIXES.iter().filter(|prefix| begins(prefix)).map(|prefix| token(text, prefix, before));
         known.chain(likely).max().unwrap_or_default()
     }
 }
 
-/// The forms in which an upstream may echo a secret, each once and none of them empty.
-fn spellings(secret: &str) -> Vec<Zeroizing<String>> {
-    let escaped = Zeroizing::new(json::quote(secret));
-    let inner = &escaped[1..escaped.len() - 1];
-    let forms = [
+/// The forms in which an upstream may echo a secret, each once.
+fn spellings(secret: &str) -> Vec<Spelling> {
+    if secret.chars().count() < MIN_CHARACTERS {
+        return Vec::new();
+    }
+    let quoted = json::quote(secret);
+    let percent = percent_encode(secret);
+    let hex = |prefix: &str| secret.bytes().map(|byte| format!("{prefix}{byte:02x}")).collect::<String>();
+    let (bytes, escapes) = (hex(""), hex("%"));
+    let same_length = [
         secret.to_owned(),
-        percent_encode(secret),
-        lower_case_escapes(&percent_encode(secret)),
+        lower_case_escapes(&percent),
+        percent,
         url::form_urlencoded::byte_serialize(secret.as_bytes()).collect(),
-        inner.to_owned(),
-        BASE64_STANDARD.encode(secret),
-        BASE64_URL_SAFE_NO_PAD.encode(secret),
+        quoted[1..quoted.len() - 1].to_owned(),
     ];
-    let mut distinct: Vec<Zeroizing<String>> = Vec::with_capacity(forms.len());
-    for form in forms.map(Zeroizing::new) {
-        if !form.is_empty() && !distinct.contains(&form) {
-            distinct.push(form);
+    let longer = [(2, bytes.to_ascii_uppercase()), (2, bytes), (3, escapes.to_ascii_uppercase()), (3, escapes)];
+    let base64 = (0..3).flat_map(|offset| {
+        [base64_at(&BASE64_STANDARD, secret, offset), base64_at(&BASE64_URL_SAFE_NO_PAD, secret, offset)]
+    });
+    let all = same_length.into_iter().chain(base64).map(|text| (1, text)).chain(longer);
+    let mut distinct: Vec<Spelling> = Vec::with_capacity(16);
+    for (factor, text) in all {
+        if !distinct.iter().any(|spelling| spelling.text == text) {
+            distinct.push(Spelling { text, min_characters: factor * MIN_CHARACTERS });
         }
     }
     distinct
+}
+
+/// What `secret` looks like in the base64 of a longer text, where it begins `offset` bytes behind a multiple of three: the digits that are its
+/// own alone, as in the user and password of a `Basic` header.
+fn base64_at(engine: &impl Engine, secret: &str, offset: usize) -> String {
+    let padded = [&b"\0\0"[..offset], secret.as_bytes()].concat();
+    let encoded = engine.encode(&padded);
+    let begin = (offset * 8).div_ceil(6);
+    // At the beginning the whole text is the secret's, padding included.
+    let end = if offset == 0 { encoded.len() } else { padded.len() * 8 / 6 };
+    encoded[begin..end].to_owned()
 }
 
 /// `text` with the digits of its percent escapes in lower case, which RFC 3986 lets mean the same.
@@ -146,11 +164,11 @@ fn lower_case_escapes(text: &str) -> String {
     })
 }
 
-/// How many bytes `text` begins with of `secret`: of a long one its beginning is enough, of a short one it must be all.
-fn shared(text: &str, secret: &str) -> usize {
-    let same = text.chars().zip(secret.chars()).take_while(|(one, other)| one == other);
+/// How many bytes `text` begins with of `spelling`, where those are enough to give the secret away.
+fn shared(text: &str, spelling: &Spelling) -> usize {
+    let same = text.chars().zip(spelling.text.chars()).take_while(|(one, other)| one == other);
     let (count, bytes) = same.fold((0, 0), |(count, bytes), (one, _)| (count + 1, bytes + one.len_utf8()));
-    if count >= TELLING || bytes == secret.len() { bytes } else { 0 }
+    if count >= spelling.min_characters { bytes } else { 0 }
 }
 
 /// The length of the word that `text` begins with, if that word begins with `prefix` and goes on like a token.
@@ -180,10 +198,33 @@ mod tests {
             "p%22w%20d%2f0123456789",
             "p%22w+d%2F0123456789",
             "cCJ3IGQvMDEyMzQ1Njc4OQ",
+            "7022772064 2f30313233343536373839".replace(' ', "").as_str(),
+            "7022772064 2F30313233343536373839".replace(' ', "").as_str(),
+            "%70%22%77%20%64%2f%30%31%32%33%34%35%36%37%38%39",
+            "%70%22%77%20%64%2F%30%31%32%33%34%35%36%37%38%39",
         ] {
-            let sanitize_line = Redactor::new([&secret]).sanitize_line(&format!("bad {echo} here"));
-            assert_eq!(sanitize_line, format!("bad {MASK} here"), "{echo}");
+            let shown = Redactor::new([&secret]).sanitize_line(&format!("bad {echo} here"));
+            assert_eq!(shown, format!("bad {MASK} here"), "{echo}");
         }
+    }
+
+    #[test]
+    fn a_secret_is_found_within_the_base64_of_a_longer_text() {
+        let secret = SecretString::from("0123456789abcdefghijkl");
+        for user in ["", "u", "us", "user", "a user of Glint"] {
+            let encoded = BASE64_STANDARD.encode(format!("{user}:0123456789abcdefghijkl"));
+            let redacted = Redactor::new([&secret]).redact(&encoded);
+            let own_digits = &encoded[encoded.len() - 16..encoded.len() - 4];
+            assert!(redacted.contains(MASK) && !redacted.contains(own_digits), "{user}: {redacted}");
+        }
+    }
+
+    #[test]
+    fn a_secret_of_fewer_than_eight_characters_is_not_hidden() {
+        let secrets = ["a", "pipe", "-/jobs/"].map(SecretString::from);
+        let link = "https://gitlab.example.com/a/pipe/-/jobs/7";
+        assert_eq!(Redactor::new(&secrets).redact(link), link);
+        assert_eq!(Redactor::new([&SecretString::from("pipeline")]).redact("a pipeline"), format!("a {MASK}"));
     }
 
     #[test]

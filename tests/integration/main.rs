@@ -3,6 +3,7 @@
 mod support;
 
 mod abuse;
+mod configuration;
 mod event_sources;
 mod hooks;
 mod main_line;

@@ -6,62 +6,39 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_secretsmanager::Client;
-use aws_sdk_secretsmanager::config::http::HttpResponse;
-use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use secrecy::SecretString;
 
 use super::Cached;
-use crate::aws::http_adapter::{error_code, innermost_cause};
+use super::error::{SecretError, from_sdk_error};
 use crate::deadlines::{Freshness, SECRET_NEGATIVE_TTL, SECRET_REFRESH_INTERVAL, SECRET_STALE_TTL};
-use crate::retry::{Retry, retry};
+use crate::retry::retry;
 
 /// Which version of a secret, as a caller sees it.
 pub type VersionId = Arc<str>;
 
 /// Secrets Manager's staging labels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
     Current,
     Previous,
 }
 
-/// Why there is no secret. The words name it and never hold it.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum SecretError {
-    #[error("there is no secret `{0}`")]
-    Missing(String),
-    #[error("the function may not read the secret `{0}`")]
-    Denied(String),
-    /// It is there, and not what it should be.
-    #[error("{0}")]
-    Unusable(String),
-    /// Secrets Manager cannot be asked now: nothing is wrong with the secret.
-    #[error("Secrets Manager does not answer: {0}")]
-    Unavailable(String),
+/// What a read out of turn found. One that failed is an error, and like [`Refresh::NotDue`] proves nothing.
+#[derive(Clone, Debug)]
+pub enum Refresh<T> {
+    /// There is another version now.
+    Changed(T),
+    /// The version is still the same.
+    Unchanged,
+    /// It was read out of turn so recently, at this time, that it is not read again yet.
+    NotDue { read_at: SystemTime },
 }
 
-impl SecretError {
-    /// Whether it may be gone by itself in a while.
-    pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unavailable(_))
-    }
-}
-
-impl Retry for SecretError {
-    fn after(&self) -> Option<Duration> {
-        self.is_transient().then_some(Duration::ZERO)
-    }
-
-    fn out_of_time() -> Self {
-        Self::Unavailable("no time left".to_owned())
-    }
-}
-
-/// The versions of secrets of one kind, each as `parsed` makes it of its text.
+/// The versions of secrets of one kind, each as `parse` makes it of its text.
 pub struct Cache<T> {
     client: Client,
     ttl: Duration,
-    parsed: Parse<T>,
+    parse: Parse<T>,
     /// By stage, and by the secret's name.
     slots: [Mutex<HashMap<String, Shared<T>>>; 2],
     reads: AtomicU64,
@@ -78,63 +55,91 @@ struct Slot<T> {
     entry: Option<Entry<T>>,
     /// Why there is none: it is missing, denied, or not what it should be.
     absent: Option<(SecretError, SystemTime)>,
+    /// When it was last read out of turn.
     forced_at: Option<SystemTime>,
+    /// Of a previous version: the one that took its place. After the next rotation another one is the previous.
+    successor: Option<VersionId>,
 }
 
 struct Entry<T> {
-    kept: Cached<T>,
+    cached: Cached<T>,
     read_at: SystemTime,
 }
 
 impl<T> Cache<T> {
-    pub fn new(client: Client, ttl: Duration, parsed: Parse<T>) -> Self {
-        Self { client, ttl, parsed, slots: Default::default(), reads: AtomicU64::new(0) }
+    pub fn new(client: Client, ttl: Duration, parse: Parse<T>) -> Self {
+        Self { client, ttl, parse, slots: Default::default(), reads: AtomicU64::new(0) }
     }
 
     pub fn take_reads(&self) -> u64 {
         self.reads.swap(0, Ordering::Relaxed)
     }
 
-    /// The secret, read again where it is older than it may be.
-    pub async fn get(&self, id: &str, stage: Stage, freshness: Freshness) -> Result<Cached<T>, SecretError> {
-        let slot = self.slot(id, stage);
+    /// The current version, read again where it is older than it may be.
+    pub async fn current(&self, id: &str, freshness: Freshness) -> Result<Cached<T>, SecretError> {
+        let slot = self.slot(id, Stage::Current);
         let mut slot = slot.lock().await;
-        // What was read for this very invocation is fresh, however short secrets may be kept.
-        let is_young = |at: SystemTime, limit: Duration| {
-            at >= freshness.now || freshness.now.duration_since(at).is_ok_and(|age| age < limit)
-        };
-        if let Some(entry) = slot.entry.as_ref().filter(|entry| is_young(entry.read_at, self.ttl)) {
-            return Ok(entry.kept.clone());
+        if let Some(known) = slot.known(freshness, self.ttl, self.ttl.min(SECRET_NEGATIVE_TTL)) {
+            return known;
         }
-        // A version that does not exist is remembered as long as one that does: forgeries ask for it again and again.
-        let absent = if stage == Stage::Previous { self.ttl } else { self.ttl.min(SECRET_NEGATIVE_TTL) };
-        if let Some((error, _)) = slot.absent.as_ref().filter(|(_, at)| is_young(*at, absent)) {
-            return Err(error.clone());
+        match self.read(id, Stage::Current, &mut slot, freshness).await {
+            Err(error) if error.is_transient() => {
+                let is_usable = |entry: &&Entry<T>| {
+                    freshness.now.duration_since(entry.read_at).is_ok_and(|age| age < self.ttl + SECRET_STALE_TTL)
+                };
+                slot.entry.as_ref().filter(is_usable).map(|entry| entry.cached.clone()).ok_or(error)
+            }
+            other => other,
         }
-        self.read(id, stage, &mut slot, freshness).await
     }
 
-    /// The current version read again, if it has changed from `refused`.
-    pub async fn refresh_if_changed(
+    /// The version before `successor`. It cannot change until the next rotation, so forgeries that ask for it again and again cost no read.
+    pub async fn previous(
+        &self,
+        id: &str,
+        successor: &VersionId,
+        freshness: Freshness,
+    ) -> Result<Cached<T>, SecretError> {
+        let slot = self.slot(id, Stage::Previous);
+        let mut slot = slot.lock().await;
+        let ttl = self.ttl.max(SECRET_REFRESH_INTERVAL);
+        if slot.successor.as_ref() != Some(successor) {
+            *slot = Slot { successor: Some(Arc::clone(successor)), ..Slot::default() };
+        }
+        if let Some(known) = slot.known(freshness, ttl, ttl) {
+            return known;
+        }
+        self.read(id, Stage::Previous, &mut slot, freshness).await
+    }
+
+    /// Reads the current version out of turn, since `refused` did not work.
+    pub async fn refresh(
         &self,
         id: &str,
         refused: &VersionId,
         freshness: Freshness,
-    ) -> Result<Option<Cached<T>>, SecretError> {
+    ) -> Result<Refresh<Cached<T>>, SecretError> {
         let slot = self.slot(id, Stage::Current);
         let mut slot = slot.lock().await;
-        if let Some(entry) = slot.entry.as_ref().filter(|entry| entry.kept.version != *refused) {
-            return Ok(Some(entry.kept.clone()));
+        if let Some(entry) = slot.entry.as_ref().filter(|entry| entry.cached.version != *refused) {
+            return Ok(Refresh::Changed(entry.cached.clone()));
         }
-        let recently = slot
-            .forced_at
-            .is_some_and(|at| freshness.now.duration_since(at).unwrap_or_default() < SECRET_REFRESH_INTERVAL);
-        if recently {
-            return Ok(None);
+        match slot.forced_at {
+            // For this very invocation.
+            Some(at) if at >= freshness.now => {
+                return slot.absent.as_ref().map_or(Ok(Refresh::Unchanged), |(error, _)| Err(error.clone()));
+            }
+            Some(at) if freshness.now.duration_since(at).is_ok_and(|age| age < SECRET_REFRESH_INTERVAL) => {
+                return Ok(Refresh::NotDue { read_at: at });
+            }
+            _ => {}
         }
-        slot.forced_at = Some(freshness.now);
-        let kept = self.read(id, Stage::Current, &mut slot, freshness).await?;
-        Ok((kept.version != *refused).then_some(kept))
+        let result = self.read(id, Stage::Current, &mut slot, freshness).await;
+        if !result.as_ref().is_err_and(SecretError::is_transient) {
+            slot.forced_at = Some(freshness.now);
+        }
+        let cached = result?;
+        Ok(if cached.version == *refused { Refresh::Unchanged } else { Refresh::Changed(cached) })
     }
 
     fn slot(&self, id: &str, stage: Stage) -> Shared<T> {
@@ -153,77 +158,66 @@ impl<T> Cache<T> {
         freshness: Freshness,
     ) -> Result<Cached<T>, SecretError> {
         let parsed = match retry(freshness.deadline, || self.ask(id, stage)).await {
-            Ok((text, version)) => {
+            Ok((text, version, created_at)) => {
                 // Whatever it says, it has taken the place of what was read before.
                 slot.entry = None;
-                (self.parsed)(id, &text).map(|value| Cached { value: Arc::new(value), version })
+                (self.parse)(id, &text).map(|value| Cached { value: Arc::new(value), version, created_at })
             }
             Err(error) => Err(error),
         };
-        match parsed {
-            Ok(kept) => {
-                slot.entry = Some(Entry { kept: kept.clone(), read_at: freshness.now });
+        match &parsed {
+            Ok(cached) => {
+                slot.entry = Some(Entry { cached: cached.clone(), read_at: freshness.now });
                 slot.absent = None;
-                Ok(kept)
             }
-            Err(error) if error.is_transient() => {
-                let in_grace = |entry: &&Entry<T>| {
-                    freshness.now.duration_since(entry.read_at).is_ok_and(|age| age < self.ttl + SECRET_STALE_TTL)
-                };
-                slot.entry.as_ref().filter(in_grace).map(|entry| entry.kept.clone()).ok_or(error)
-            }
-            Err(error) => {
-                slot.absent = Some((error.clone(), freshness.now));
-                Err(error)
-            }
+            Err(error) if error.is_transient() => {}
+            Err(error) => slot.absent = Some((error.clone(), freshness.now)),
         }
+        parsed
     }
 
-    async fn ask(&self, id: &str, stage: Stage) -> Result<(SecretString, VersionId), SecretError> {
+    async fn ask(&self, id: &str, stage: Stage) -> Result<(SecretString, VersionId, Option<SystemTime>), SecretError> {
         self.reads.fetch_add(1, Ordering::Relaxed);
         let request = self.client.get_secret_value().secret_id(id);
         // Without a stage Secrets Manager gives the current version.
         let request = if stage == Stage::Previous { request.version_stage("AWSPREVIOUS") } else { request };
         // The SDK's future is huge: in its own place it burdens nobody who holds ours.
-        let output = Box::pin(request.send()).await.map_err(|error| failure(id, &error))?;
+        let output = Box::pin(request.send()).await.map_err(|error| from_sdk_error(id, &error))?;
         let version = output.version_id.unwrap_or_default().into();
-        match output.secret_string {
-            Some(text) => Ok((SecretString::from(text), version)),
+        let created_at = output.created_date.and_then(|date| SystemTime::try_from(date).ok());
+        let binary = || {
+            let bytes = output.secret_binary.map(aws_sdk_secretsmanager::primitives::Blob::into_inner);
             // An answer cut short says nothing of the secret.
-            None if output.secret_binary.is_none() => {
-                Err(SecretError::Unavailable("the answer holds no secret".to_owned()))
-            }
-            None => Err(SecretError::Unusable(format!("the secret `{id}` is binary, not text"))),
+            let bytes = bytes.ok_or_else(|| SecretError::Unavailable("the answer holds no secret".to_owned()))?;
+            String::from_utf8(bytes)
+                .map_err(|_| SecretError::Unusable(format!("the secret `{id}` is binary and not UTF-8 text")))
+        };
+        let text = output.secret_string.map_or_else(binary, Ok)?;
+        Ok((SecretString::from(text), version, created_at))
+    }
+}
+
+impl<T> Slot<T> {
+    /// What is known and still young enough. What was read for this very invocation is, however short secrets may be kept.
+    fn known(
+        &self,
+        freshness: Freshness,
+        ttl: Duration,
+        negative_ttl: Duration,
+    ) -> Option<Result<Cached<T>, SecretError>> {
+        let is_young = |at: SystemTime, limit: Duration| {
+            at >= freshness.now || freshness.now.duration_since(at).is_ok_and(|age| age < limit)
+        };
+        if let Some(entry) = self.entry.as_ref().filter(|entry| is_young(entry.read_at, ttl)) {
+            return Some(Ok(entry.cached.clone()));
         }
+        let (error, _) = self.absent.as_ref().filter(|(_, at)| is_young(*at, negative_ttl))?;
+        Some(Err(error.clone()))
     }
 }
 
 impl<T> Default for Slot<T> {
     fn default() -> Self {
-        Self { entry: None, absent: None, forced_at: None }
-    }
-}
-
-/// Which of the caller's choices an error of the SDK leaves. Its own words may quote the answer, so only its code is told.
-fn failure<E: ProvideErrorMetadata + std::error::Error + 'static>(
-    id: &str,
-    error: &SdkError<E, HttpResponse>,
-) -> SecretError {
-    let id = id.to_owned();
-    let SdkError::ServiceError(service) = error else {
-        return SecretError::Unavailable(innermost_cause(error));
-    };
-    match service.err().code().unwrap_or_default() {
-        "ResourceNotFoundException" => SecretError::Missing(id),
-        "AccessDeniedException" | "UnrecognizedClientException" => SecretError::Denied(id),
-        "InvalidRequestException" => {
-            SecretError::Unusable(format!("the secret `{id}` is about to be deleted, or not readable as asked"))
-        }
-        "DecryptionFailure" => SecretError::Unusable(format!("the key of the secret `{id}` cannot decrypt it")),
-        "InvalidParameterException" | "ValidationException" => {
-            SecretError::Unusable(format!("`{id}` is no name that a secret can have"))
-        }
-        "" => SecretError::Unavailable(format!("status {}", service.raw().status())),
-        code => SecretError::Unavailable(error_code(code)),
+        Self { entry: None, absent: None, forced_at: None, successor: None }
     }
 }

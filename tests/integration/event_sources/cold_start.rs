@@ -1,5 +1,8 @@
 //! Settings that cannot be used stop the cold start, all of them named in one message.
 
+use chrono::DateTime;
+use serde_json::Value;
+
 use crate::support::Function;
 use sandbox::Sandbox;
 
@@ -23,7 +26,17 @@ async fn refused(settings: &[(&str, &str)]) -> String {
     let (code, printed) = function.ended().await;
     assert_eq!(code, Some(1), "{printed}");
     assert!(sandbox.journal.calls().is_empty(), "nothing is asked for");
-    printed
+    assert_eq!(printed.lines().count(), 1, "{printed}");
+    let line: Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!(line["level"], "ERROR");
+    assert!(DateTime::parse_from_rfc3339(line["timestamp"].as_str().unwrap()).is_ok(), "{line}");
+    let message = line["message"].as_str().unwrap().to_owned();
+    let told = sandbox.runtime.init_error().unwrap();
+    assert_eq!(
+        (told["errorMessage"].as_str(), told["errorType"].as_str()),
+        (Some(message.as_str()), Some("Runtime.InvalidConfiguration"))
+    );
+    message
 }
 
 #[tokio::test]

@@ -40,7 +40,20 @@ async fn a_token_is_found_under_its_path_and_both_of_the_agents_names() {
         (json!({ PROJECT: format!(" {TOKEN}\n") }), "acme/backend", "billing", Some(TOKEN)),
         (json!({ "acme/backend/ledger": TOKEN }), "acme/backend", "billing", None),
         (json!({ PROJECT: "" }), "acme/backend", "billing", None),
-        (json!({ PROJECT: " ", "acme_backend_billing": TOKEN }), "acme/backend", "billing", None),
+        (json!({ PROJECT: " ", "acme_backend_billing": TOKEN }), "acme/backend", "billing", Some(TOKEN)),
+        (json!({ "Acme/Backend/Billing": TOKEN }), "acme/backend", "billing", Some(TOKEN)),
+        (json!({ "ACME_BACKEND_BILLING": TOKEN }), "acme/backend", "billing", Some(TOKEN)),
+        (
+            json!({ format!("\u{feff}{PROJECT}\n"): format!("\u{200b}{TOKEN}\r\n") }),
+            "acme/backend",
+            "billing",
+            Some(TOKEN),
+        ),
+        (json!({ PROJECT: { "token": TOKEN } }), "acme/backend", "billing", Some(TOKEN)),
+        (json!({ PROJECT: json!({ "token": TOKEN }).to_string() }), "acme/backend", "billing", Some(TOKEN)),
+        (json!({ PROJECT: json!(TOKEN).to_string() }), "acme/backend", "billing", Some(TOKEN)),
+        (json!({ PROJECT: { "key": TOKEN } }), "acme/backend", "billing", None),
+        (json!({ PROJECT: json!({ "key": TOKEN }).to_string() }), "acme/backend", "billing", None),
         (json!({ PROJECT: 7 }), "acme/backend", "billing", None),
         (json!({}), "acme/backend", "billing", None),
     ] {
@@ -53,7 +66,9 @@ async fn a_token_is_found_under_its_path_and_both_of_the_agents_names() {
 
 #[tokio::test]
 async fn each_project_may_have_a_secret_of_its_own() {
-    for value in [TOKEN.to_owned(), format!("{TOKEN}\n")] {
+    let quoted = json!(TOKEN).to_string();
+    let object = json!({ "token": TOKEN }).to_string();
+    for value in [TOKEN.to_owned(), format!("{TOKEN}\n"), format!("\u{feff}{TOKEN}"), quoted, object] {
         let world = World::builder().settings(&[("GITLAB_TOKENS_SECRET_ID", "gitlab/{project}/trigger")]).start().await;
         world.sandbox.secrets.put("gitlab/acme/backend/billing/trigger", value);
         world.sandbox.glint.run("r_1");

@@ -48,11 +48,12 @@ enum Content {
 }
 
 /// Why a secret that is there cannot be read.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 enum Refusal {
     Denied,
     KeyDenied,
     MarkedForDeletion,
+    Answered { code: String, words: String },
 }
 
 impl Secret {
@@ -132,6 +133,12 @@ impl Secrets {
         self.change(name, |secret| secret.refusal = Some(Refusal::KeyDenied));
     }
 
+    /// Reading the secret is answered with this error.
+    pub fn refuse(&self, name: &str, code: &str, words: &str) {
+        let (code, words) = (code.to_owned(), words.to_owned());
+        self.change(name, |secret| secret.refusal = Some(Refusal::Answered { code, words }));
+    }
+
     /// The function's own credentials are refused with this error, `ExpiredTokenException` or `UnrecognizedClientException`,
     /// until told `None`.
     pub fn refuse_credentials(&self, error: Option<&'static str>) {
@@ -195,7 +202,7 @@ impl Secrets {
         let secret = secrets.entry(name.to_owned()).or_default();
         secret.reads += 1;
         secret.rotate_as_planned(now);
-        if let Some(refusal) = secret.refusal {
+        if let Some(refusal) = secret.refusal.clone() {
             return refusal.answer();
         }
         let stage = query["VersionStage"].as_str();
@@ -254,6 +261,7 @@ impl Secrets {
 impl Refusal {
     fn answer(self) -> Answer {
         match self {
+            Self::Answered { code, words } => refuse(&code, &words),
             Self::Denied => {
                 let user = format!("arn:aws:sts::{ACCOUNT}:assumed-role/sandbox/function");
                 let words = "is not authorized to perform: secretsmanager:GetSecretValue";

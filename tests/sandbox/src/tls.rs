@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_rustls::rustls::{HandshakeKind, ServerConfig, crypto};
 use tokio_rustls::server::TlsStream;
 
@@ -37,6 +38,17 @@ impl Authority {
             .with_no_client_auth()
             .with_single_cert(vec![leaf.der().clone()], key)?;
         Ok(Self { config: Arc::new(config), file })
+    }
+
+    /// Shows these certificates, the server's own first, instead of making any. `file` is what clients have to trust.
+    pub fn showing(chain_pem: &str, key_pem: &str, file: &Path) -> Result<Self, Box<dyn Error>> {
+        let chain = CertificateDer::pem_slice_iter(chain_pem.as_bytes()).collect::<Result<Vec<_>, _>>()?;
+        let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes())?;
+        let config = ServerConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_single_cert(chain, key)?;
+        Ok(Self { config: Arc::new(config), file: file.to_owned() })
     }
 
     /// One sandbox's share.

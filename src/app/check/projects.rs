@@ -1,0 +1,187 @@
+//! Each project: its trigger token, and how far the read token reaches in it.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, stream};
+use secrecy::SecretString;
+use tokio::time::Instant;
+
+use super::report::Line;
+use crate::app::context::Context;
+use crate::config::{PROJECT_PLACEHOLDER, UserInputsAs};
+use crate::deadlines::PROBE_TIMEOUT;
+use crate::gitlab::types::Project;
+use crate::gitlab::{LookupError, ReadAccess, TriggerError};
+use crate::source::Check;
+
+/// Projects tried side by side.
+const MAX_AT_ONCE: usize = 4;
+const TOKENS_VARIABLE: &str = "GITLAB_TOKENS_SECRET_ID";
+const WAY_OUT: &str = "check `GITLAB_URL` and the function's way out of its network";
+
+impl Context {
+    pub(super) async fn check_projects(&self, request: &Check, read_token: Option<&SecretString>) -> Vec<Line> {
+        let id = &self.app.config.tokens_secret_id;
+        let name = format!("secret `{id}`");
+        let keys = match self.app.secrets.token_keys(self.freshness()).await {
+            Ok(keys) => keys,
+            Err(error) => {
+                let hint = format!("{}; it maps project paths to trigger tokens", error.hint(TOKENS_VARIABLE));
+                return vec![Line::fault(name, error, hint)];
+            }
+        };
+        let (paths, others): (Vec<String>, Vec<String>) = keys.into_iter().partition(|key| key.contains('/'));
+        let others_count = others.len();
+        let mut detail = if id.contains(PROJECT_PLACEHOLDER) {
+            "each project has a secret of its own".to_owned()
+        } else {
+            format!("it holds {} projects by their paths", paths.len())
+        };
+        if !others.is_empty() {
+            detail += &format!(
+                " and {} by the agent's names, which are tried only if their paths are asked for",
+                others.len()
+            );
+        }
+        let wanted = if request.projects.is_empty() { paths } else { request.projects.clone() };
+        if wanted.is_empty() {
+            detail += "; none is tried: ask with `{\"check\": true, \"projects\": [\"group/project\"]}`";
+        }
+        let names_nobody = wanted.is_empty() && others_count == 0 && !id.contains(PROJECT_PLACEHOLDER);
+        let mut lines = vec![if names_nobody {
+            Line::fault(
+                name,
+                "it names no project",
+                "add the path of each project with its trigger token, as in `{\"group/project\": \"...\"}`",
+            )
+        } else {
+            Line::ok(name, detail)
+        }];
+        if wanted.is_empty() {
+            // Each try of a token reaches GitLab; without one nothing else would.
+            lines.push(self.check_gitlab().await);
+        }
+        let tries = stream::iter(&wanted).map(|path| self.check_project(path, read_token)).buffered(MAX_AT_ONCE);
+        lines.extend(tries.collect::<Vec<_>>().await.into_iter().flatten());
+        lines
+    }
+
+    async fn check_gitlab(&self) -> Line {
+        match self.app.gitlab.reach(self.probe_timeout()).await {
+            Ok(()) => Line::ok("GitLab", format!("`{}` answers", self.app.config.gitlab_url)),
+            Err(why) => Line::fault("GitLab", why, WAY_OUT),
+        }
+    }
+
+    fn probe_timeout(&self) -> Duration {
+        self.call_deadline().saturating_duration_since(Instant::now()).min(PROBE_TIMEOUT)
+    }
+
+    async fn check_project(&self, path: &str, read_token: Option<&SecretString>) -> Vec<Line> {
+        let name = format!("project `{path}`");
+        let project = match Project::parse_path(path) {
+            Ok(project) => project,
+            Err(fault) => return vec![Line::fault(name, fault, "give the project's path as `group/sub/project`")],
+        };
+        let mut lines = vec![self.check_trigger_token(name, &project).await];
+        if let Some(token) = read_token {
+            lines.push(self.check_read_access(&project, token).await);
+        }
+        lines
+    }
+
+    /// Triggers a pipeline on a ref that git cannot have: GitLab's 400 proves the token, its 404 refutes it, and nothing is created.
+    async fn check_trigger_token(&self, name: String, project: &Project) -> Line {
+        let id = self.app.config.tokens_secret_id.replace(PROJECT_PLACEHOLDER, &project.path());
+        let token = match self.app.secrets.trigger_token(project, self.freshness()).await {
+            Ok(Some(token)) => token.value,
+            Ok(None) => {
+                let detail = format!("there is no trigger token for it in the secret `{id}`");
+                return Line::fault(
+                    name,
+                    detail,
+                    format!("add `\"{project}\"` with a trigger token of it to the secret"),
+                );
+            }
+            Err(error) => return Line::fault(name, &error, error.hint(TOKENS_VARIABLE)),
+        };
+        let sends_variables = self.app.config.user_inputs_as == UserInputsAs::Variables;
+        match self.app.gitlab.trigger(project, &token, impossible(sends_variables), &[], self.probe_timeout()).await {
+            Err(TriggerError::Rejected(words)) if words.contains("Reference not found") => {
+                Line::ok(name, format!("GitLab accepts its trigger token, of the secret `{id}`"))
+            }
+            Err(TriggerError::Rejected(words)) if words.contains("to set pipeline variables") => Line::fault(
+                name,
+                format!("its trigger token holds, and GitLab refuses its pipelines: {words}"),
+                "lower the project's `Minimum role to use pipeline variables`, or set `USER_INPUTS_AS` to `inputs`",
+            ),
+            Err(TriggerError::Rejected(words)) => {
+                Line::fault(name, format!("GitLab refuses its pipelines: {words}"), "change the project as GitLab says")
+            }
+            Err(TriggerError::TokenRefused(words)) => Line::fault(
+                name,
+                format!("GitLab has no such project for the trigger token of the secret `{id}`: {words}"),
+                "check the path, and store a trigger token of this very project, whose owner may run its pipelines",
+            ),
+            Err(TriggerError::Throttled(_)) => {
+                Line::ok(name, "its trigger token was not refused; GitLab takes no more pipelines for now")
+            }
+            Err(error) => Line::fault(name, error, WAY_OUT),
+            Ok(pipeline) => Line::fault(
+                name,
+                format!("GitLab created {} for a ref that cannot exist", pipeline.url),
+                "cancel it, and report this as a fault of this function",
+            ),
+        }
+    }
+
+    /// Looks the project's pipelines up, as a run that GitLab did not confirm would be.
+    async fn check_read_access(&self, project: &Project, token: &SecretString) -> Line {
+        let name = format!("look-up in `{project}`");
+        let id = self.app.config.read_secret_id.as_deref().unwrap_or_default();
+        match self.app.gitlab.read_access(project, token, self.call_deadline()).await {
+            Ok(ReadAccess::Full) => {
+                Line::ok(name, format!("the read token of `{id}` reads pipelines and their variables"))
+            }
+            Ok(ReadAccess::NoPipelineYet) => Line::ok(
+                name,
+                format!(
+                    "the read token of `{id}` reads pipelines; there is none of a trigger whose variables it could read"
+                ),
+            ),
+            Ok(ReadAccess::WithoutVariables) => Line::fault(
+                name,
+                format!(
+                    "the read token of `{id}` reads pipelines and not their variables, so no run finds its pipeline"
+                ),
+                "let the token be of the triggers' owner, or of a Maintainer of the project",
+            ),
+            Err(LookupError::Refused(401)) => Line::fault(
+                name,
+                format!("GitLab refuses the read token of `{id}`: it has expired, was revoked, or is none"),
+                "store a valid token with the scope `read_api`",
+            ),
+            Err(LookupError::Refused(403)) => Line::fault(
+                name,
+                format!("the read token of `{id}` may not read the project's pipelines"),
+                "give the token the scope `read_api`, and its user the role Maintainer",
+            ),
+            Err(LookupError::Refused(_)) => Line::fault(
+                name,
+                format!("the read token of `{id}` sees no such project"),
+                "check the path, and let the token's user be a member of the project",
+            ),
+            Err(error) => Line::fault(name, error, WAY_OUT),
+        }
+    }
+}
+
+/// Two dots: no branch or tag can be called so. A variable is sent where runs send theirs: a project may forbid that.
+fn impossible(sends_variables: bool) -> &'static [(&'static str, Cow<'static, str>)] {
+    const BODY: [(&str, Cow<str>); 2] = [
+        ("ref", Cow::Borrowed("\"glint-gitlab-trigger..check\"")),
+        ("variables", Cow::Borrowed("{\"glint_check\":\"true\"}")),
+    ];
+    if sends_variables { &BODY } else { &BODY[..1] }
+}
