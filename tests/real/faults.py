@@ -112,7 +112,7 @@ def _(day):
 
 @on("GitLab is down for two hours", "UpstreamsAlarm")
 def _(day):
-    for call in ("Trigger", "ListPipelines", "GetPipeline", "GetVariables"):
+    for call in ("Trigger", "ListPipelines", "GetPipeline", "PipelineVariables"):
         day.sandbox.fail(call, fault="ResetBefore")
     day.at(BEGIN + TWO_HOURS, day.sandbox.heal)
 
@@ -181,8 +181,8 @@ def ordinary(day):
     day.at(310, lambda: day.webhook(ref="no-such-branch"))
     day.at(320, lambda: day.webhook(**{"CI_JOB_TOKEN": "taken-over"}))
     day.at(330, lambda: day.webhook(**{"a name with spaces": "x"}))
-    day.at(340.2, lambda: day.sandbox.fail("Trigger", first=True, fault="DropAfter"))
-    day.at(360, lambda: day.sandbox.fail("GetRun", first=True, status=503))
+    day.at(340.2, lambda: day.sandbox.fail_once("Trigger", fault="DropAfter"))
+    day.at(360, lambda: day.sandbox.fail_once("GetRun", status=503))
     day.at(380, junk, day)
     day.at(CHECK_AT - 60, junk, day)
 

@@ -78,6 +78,10 @@ class Sandbox:
         """Every such call from now on, until `heal`."""
         self._ask("POST", "/faults", {"call": call, "every": True, **fault})
 
+    def fail_once(self, call, **fault):
+        """The next such call."""
+        self._ask("POST", "/faults", {"call": call, "nth": 1, **fault})
+
     def heal(self):
         self._ask("DELETE", "/faults")
 
