@@ -2,10 +2,10 @@
 const { App, Stack } = require("aws-cdk-lib");
 const { CfnInclude } = require("aws-cdk-lib/cloudformation-include");
 
-const app = new App({ analyticsReporting: false });
+const app = new App();
 const stack = new Stack(app, "glint-gitlab-trigger");
 new CfnInclude(stack, "Trigger", {
-  templateFile: process.argv[2],
+  templateFile: process.argv[2] || "glint-gitlab-trigger.json",
   parameters: { CodeBucket: "my-bucket", GitLabUrl: "https://gitlab.example.com" },
 });
 process.stdout.write(JSON.stringify(app.synth().getStackByName("glint-gitlab-trigger").template));

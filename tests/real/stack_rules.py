@@ -34,6 +34,11 @@ def target(reference):
     return body if word != "Fn::Sub" else re.sub(r"^.*\$\{(\w+)(\.\w+)?\}.*$", r"\1", body)
 
 
+def suffix(name):
+    """What follows the stack's name in the name of a resource."""
+    return name["Fn::Sub"].removeprefix("${AWS::StackName}-")
+
+
 def as_list(value):
     return value if isinstance(value, list) else [value]
 

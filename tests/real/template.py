@@ -59,7 +59,7 @@ def all_on():
 
 
 def stacks(template):
-    given = {"defaults": {}, "off": OFF, "on": all_on()}
+    given = {"defaults": {}, "off": OFF, "all": SWITCHES["all-alarms"], "on": all_on()}
     given |= {f"only-{name}": {**OFF, **settings} for name, settings in SWITCHES.items()}
     return {name: Stack(template, values) for name, values in given.items()}
 
@@ -116,6 +116,22 @@ def check_size(checks, template, text, made):
     checks.equal("every parameter and alarm has its reason in one line", sorted(set(named) - set(reasons)), [])
     alarms = {name: [r for r, body in translate(made[name].concrete())["Resources"].items() if body["Type"].endswith("::Alarm")] for name in ("defaults", "on")}
     checks.equal("the minimal set has four alarms and the full one eight", [len(alarms["defaults"]), len(alarms["on"])], [4, 8])
+
+
+def check_document(checks, made):
+    """The document of operations names every alarm, and counts what they cost."""
+    text = (ROOT / "docs/operations.md").read_text()
+    metrics = {}
+    for name in ("defaults", "all", "on"):
+        alarms = stack_rules.properties(translate(made[name].concrete()), "AWS::CloudWatch::Alarm").values()
+        metrics[name] = sum("MetricStat" in query for alarm in alarms for query in alarm["Metrics"])
+        missing = [a["AlarmName"] for a in alarms if f"| `{stack_rules.suffix(a['AlarmName'])}` |" not in text]
+        checks.equal(f"the document of operations has a row for each alarm of stack `{name}`", missing, [])
+    for row in (
+        f"minimal ({metrics['defaults']} metrics) | {metrics['defaults'] / 10:.2f} |",
+        f"full ({metrics['all']} metrics, {metrics['on']} with Kafka) | {metrics['all'] / 10:.2f} |",
+    ):
+        checks.that(f"and says what they cost: `{row}`", row in text)
 
 
 def write_stacks(made):
@@ -177,6 +193,7 @@ def main():
         check_rules(checks, template)
         made = stacks(template)
         check_size(checks, template, text, made)
+        check_document(checks, made)
         raw, deployed = write_stacks(made)
         lint(checks, "sam validate --lint accepts the template", ["sam", "validate", "--lint", "--template", ROOT / "template.yaml"])
         lint(checks, f"cfn-lint finds nothing in the template and in {len(raw)} sets of defaults", ["cfn-lint", ROOT / "template.yaml", *raw])

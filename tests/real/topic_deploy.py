@@ -21,6 +21,8 @@ QUESTION = re.compile(r"(\[[^\]\n]*\]|Parameter \w+|\?)\s*: ?$")
 SILENCE_SECONDS = 60
 WAIT_SECONDS = 300
 BUCKET = "deploy-bucket"
+# What CloudFormation takes in a request.
+MAX_BODY_BYTES = 51_200
 
 
 def run_in_terminal(command, cwd, env):
@@ -101,6 +103,14 @@ def deploy(check, stack):
     check.that(f"a question would have been seen: --guided asks {len(questions)}", len(questions) > 5, questions)
 
 
+def check_snippet(check):
+    """The code in the document is the code that is run, but for the file's name and the output."""
+    shown = (ROOT / "docs/operations.md").read_text().split("```js\n")[1].split("```")[0]
+    run = (ROOT / "tests/real/cdk_include.cjs").read_text()
+    missing = [line for line in shown.splitlines() if line.strip() and line.strip().rstrip(",;") not in run]
+    check.equal("the CDK code of the document is what is run here", missing, [])
+
+
 def include(check):
     node = PARTS / "node/node_modules/.bin/node"
     expanded = log_directory() / "expanded.json"
@@ -109,6 +119,8 @@ def include(check):
     check.that("the script expands the template", done.returncode == 0, done.stderr)
     lint = subprocess.run(["cfn-lint", "--regions", cloud.REGION, "--", expanded], capture_output=True, text=True)
     check.that("cfn-lint finds nothing in what the release carries", lint.returncode == 0, lint.stdout)
+    size = expanded.stat().st_size
+    check.that(f"it is small enough to be given without a bucket: {size:,} bytes", size <= MAX_BODY_BYTES)
     env = {**os.environ, "NODE_PATH": str(PARTS / "node/node_modules"), "CDK_DISABLE_VERSION_CHECK": "1"}
     done = subprocess.run(
         [node, ROOT / "tests/real/cdk_include.cjs", expanded], cwd=log_directory(), env=env, capture_output=True, text=True
@@ -122,5 +134,6 @@ def include(check):
 
 
 with topic("the topic `deploy` runs to its end") as (check, stack):
+    check_snippet(check)
     include(check)
     deploy(check, stack)

@@ -1,9 +1,9 @@
 """Secrets Manager and SQS as far as the function calls them, in virtual time, and broken as a check wants."""
 
 import hashlib
-import http.server
 import json
-import threading
+
+import virtual_http
 
 ACCOUNT = "123456789012"
 REGION = "eu-west-1"
@@ -104,11 +104,7 @@ class VirtualAws:
         self.secrets_down = self.sqs_throttled = False
         self.dead = Queue("runs-dead.fifo", clock)
         self.runs = Queue("runs.fifo", clock, max_receives, self.dead)
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        server.daemon_threads = True
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        stack.callback(server.shutdown)
-        self.url = f"http://127.0.0.1:{server.server_address[1]}"
+        self.url = f"http://{virtual_http.serve(stack, self._handler())}"
         self.runs_url = f"{self.url}/{ACCOUNT}/runs.fifo"
 
     def env(self):
@@ -170,24 +166,13 @@ class VirtualAws:
     def _handler(self):
         aws = self
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True
-
-            def log_message(self, *_):
-                pass
-
+        class Handler(virtual_http.Handler):
             def do_POST(self):
-                query = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                query = json.loads(self.body())
                 try:
                     status, answer = 200, aws.answer(self.headers["X-Amz-Target"], query)
                 except Refusal as refusal:
                     status, answer = refusal.status, {"__type": str(refusal), "message": "refused by the check"}
-                body = json.dumps(answer).encode()
-                self.send_response(status)
-                self.send_header("Content-Type", "application/x-amz-json-1.1")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+                self.answer(status, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(answer).encode())
 
         return Handler

@@ -1,14 +1,13 @@
 """The built function behind a Lambda Runtime API that tells deadlines by a virtual clock."""
 
 import contextlib
-import http.server
 import json
 import os
 import pathlib
 import queue
-import threading
 import time
 
+import virtual_http
 from processes import Child
 
 BINARY = pathlib.Path(os.environ["FUNCTION_BINARY"])
@@ -32,11 +31,7 @@ class VirtualLambda:
         self._events, self._replies = queue.Queue(), queue.Queue()
         self._number = 0
         self._child = self._command = None
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        server.daemon_threads = True
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        stack.callback(server.shutdown)
-        self._address = f"127.0.0.1:{server.server_address[1]}"
+        self._address = virtual_http.serve(stack, self._handler())
 
     def start(self, command=None):
         """A cold start; `command` in place of the binary plays a broken deployment."""
@@ -82,42 +77,20 @@ class VirtualLambda:
     def _handler(self):
         function = self
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True
-
-            def log_message(self, *_):
-                pass
-
+        class Handler(virtual_http.Handler):
             def do_GET(self):
                 number, event = function._events.get()
-                body = json.dumps(event, ensure_ascii=False).encode()
-                self.send_response(200)
-                deadline = int((function._clock.now() + function._timeout) * 1000)
-                self.send_header("Lambda-Runtime-Aws-Request-Id", f"00000000-0000-4000-8000-{number:012}")
-                self.send_header("Lambda-Runtime-Deadline-Ms", str(deadline))
-                arn = f"arn:aws:lambda:eu-west-1:123456789012:function:{function.name}"
-                self.send_header("Lambda-Runtime-Invoked-Function-Arn", arn)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+                headers = {
+                    "Lambda-Runtime-Aws-Request-Id": f"00000000-0000-4000-8000-{number:012}",
+                    "Lambda-Runtime-Deadline-Ms": str(int((function._clock.now() + function._timeout) * 1000)),
+                    "Lambda-Runtime-Invoked-Function-Arn": f"arn:aws:lambda:eu-west-1:123456789012:function:{function.name}",
+                }
+                self.answer(200, headers, json.dumps(event, ensure_ascii=False).encode())
 
             def do_POST(self):
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0)) or self._chunks()
+                body = self.body()
                 failed = not self.path.endswith("/response")
-                self.send_response(202)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
+                self.answer(202, {})
                 function._replies.put(Reply(json.loads(body or b"null"), failed))
-
-            def _chunks(self):
-                if self.headers.get("Transfer-Encoding") != "chunked":
-                    return b""
-                whole = b""
-                while size := int(self.rfile.readline(), 16):
-                    whole += self.rfile.read(size)
-                    self.rfile.readline()
-                self.rfile.readline()
-                return whole
 
         return Handler
