@@ -17,6 +17,7 @@ HOOK, READ = "glint/gitlab-hook", "glint/gitlab-read"
 PROJECT = "acme/backend/billing"
 NAME = "glint-gitlab-trigger"
 INGRESS = f"{NAME}-ingress"
+CONSUMER_KEY, INGRESS_KEY = "AKIAVIRTUALCONSUMER1", "AKIAVIRTUALINGRESS01"
 # Fifty runs: one every twelve minutes of ten hours of work.
 RUNS, FIRST_RUN, EVERY = 50, 120, 12
 LENGTH = 24 * 60
@@ -38,14 +39,14 @@ class Day:
         self.client_secret = self.sandbox.secrets[CREDENTIALS]["clientSecret"]
         settings = {
             **self.sandbox.env(),
-            **self.aws.env(),
             "GITLAB_HOOK_SECRET_ID": HOOK,
             "GITLAB_READ_SECRET_ID": READ,
             "MAX_RECEIVES": "20",
         }
-        consumer = {**settings, "DEAD_LETTER_QUEUE_ARN": self.aws.dead.arn}
+        consumer = {**settings, **self.aws.env(CONSUMER_KEY), "DEAD_LETTER_QUEUE_ARN": self.aws.dead.arn}
+        ingress = {**settings, **self.aws.env(INGRESS_KEY)}
         self.consumer = VirtualLambda(stack, NAME, self.clock, 45, consumer, log=f"{name}-consumer")
-        self.ingress = VirtualLambda(stack, INGRESS, self.clock, 15, settings, log=f"{name}-ingress")
+        self.ingress = VirtualLambda(stack, INGRESS, self.clock, 15, ingress, log=f"{name}-ingress")
         self.alarms = alarms.of_stack(cloudformation, self._metric_name)
         # What AWS does by itself, and a fault may change.
         self.consumer_takes = True
@@ -90,6 +91,11 @@ class Day:
             function.stop()
             self._collect(function)
         return {alarm.logical: rung for alarm in self.alarms if (rung := alarm.rings(self.series, 15, LENGTH - 1))}
+
+    def loops(self):
+        """What the consumer sent to its own queue but one report for each run: Lambda would take it for a loop."""
+        sent = self.aws.sent_by.get(CONSUMER_KEY, [])
+        return [id_ for id_ in sent if not id_.endswith(".report") or sent.count(id_) > 1]
 
     def work(self):
         """The runs of an ordinary day and the ends of their pipelines."""

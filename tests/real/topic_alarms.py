@@ -26,15 +26,15 @@ AT_ONCE = 4
 
 
 def play(name, cloudformation, plan):
-    """The alarms that ring in a day, each with its minutes."""
+    """The alarms that ring in a day, each with its minutes; and what could be taken for a loop."""
     with contextlib.ExitStack() as stack:
         day = Day(stack, name, cloudformation)
         plan(day)
-        return day.play()
+        return day.play(), day.loops()
 
 
 def day_with(fault):
-    """The number of a fault in the table, or None for an ordinary day; returns what rang."""
+    """The number of a fault in the table, or None for an ordinary day; returns what `play` does."""
     template = yaml_parse((ROOT / "template.yaml").read_text())
     cloudformation = translate(Stack(template, FULL).concrete())
     if fault is None:
@@ -64,11 +64,14 @@ def main():
         began = time.monotonic()
         days = only or [None, *range(len(FAULTS))]
         with concurrent.futures.ProcessPoolExecutor(AT_ONCE, multiprocessing.get_context("fork")) as pool:
-            for fault, rung in zip(days, pool.map(day_with, days)):
+            looped = []
+            for fault, (rung, loops) in zip(days, pool.map(day_with, days)):
+                looped += loops
                 if fault is None:
                     check.equal("an ordinary day rings no alarm", rung, {})
                 else:
                     check_fault(check, FAULTS[fault], rung)
+        check.equal("nothing that came from the queue sends to the queue but a report once", looped, [])
         print(f"note: a fault begins at minute {BEGIN}, the check comes at {CHECK_AT}; {time.monotonic() - began:.0f} s in all")
 
 

@@ -102,17 +102,20 @@ class VirtualAws:
         self._clock = clock
         self.secrets, self.denied = {}, set()
         self.secrets_down = self.sqs_throttled = False
+        # The deduplication ids of what each function sent to the queue.
+        self.sent_by = {}
         self.dead = Queue("runs-dead.fifo", clock)
         self.runs = Queue("runs.fifo", clock, max_receives, self.dead)
         self.url = f"http://{virtual_http.serve(stack, self._handler())}"
         self.runs_url = f"{self.url}/{ACCOUNT}/runs.fifo"
 
-    def env(self):
+    def env(self, key):
+        """`key` is the access key by which a function is known here."""
         return {
             "AWS_ENDPOINT_URL_SECRETS_MANAGER": self.url,
             "AWS_ENDPOINT_URL_SQS": self.url,
             "AWS_REGION": REGION,
-            "AWS_ACCESS_KEY_ID": "AKIAVIRTUAL000000001",
+            "AWS_ACCESS_KEY_ID": key,
             "AWS_SECRET_ACCESS_KEY": "not-a-secret",
             "RUNS_QUEUE_URL": self.runs_url,
         }
@@ -125,7 +128,7 @@ class VirtualAws:
     def delete_secret(self, name):
         self.secrets.pop(name)
 
-    def answer(self, target, query):
+    def answer(self, target, query, key):
         service, _, action = target.partition(".")
         if service == "secretsmanager" and action == "GetSecretValue":
             return self._secret(query)
@@ -134,6 +137,7 @@ class VirtualAws:
         if action == "SendMessage":
             given = query.get("MessageAttributes") or {}
             attributes = {name: value["StringValue"] for name, value in given.items()}
+            self.sent_by.setdefault(key, []).append(query["MessageDeduplicationId"])
             self.runs.send(query["MessageBody"], query["MessageGroupId"], query["MessageDeduplicationId"], attributes)
             return {"MessageId": "m", "MD5OfMessageBody": hashlib.md5(query["MessageBody"].encode()).hexdigest()}
         if action == "ChangeMessageVisibility":
@@ -169,8 +173,9 @@ class VirtualAws:
         class Handler(virtual_http.Handler):
             def do_POST(self):
                 query = json.loads(self.body())
+                key = self.headers["Authorization"].partition("Credential=")[2].partition("/")[0]
                 try:
-                    status, answer = 200, aws.answer(self.headers["X-Amz-Target"], query)
+                    status, answer = 200, aws.answer(self.headers["X-Amz-Target"], query, key)
                 except Refusal as refusal:
                     status, answer = refusal.status, {"__type": str(refusal), "message": "refused by the check"}
                 self.answer(status, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(answer).encode())
