@@ -6,8 +6,10 @@ import json
 
 import alarms
 import events
+import stack_rules
 from processes import log_directory
 from sandbox import Sandbox
+from stack_rules import properties
 from virtual_aws import VirtualAws
 from virtual_lambda import VirtualLambda
 from virtual_time import VirtualTime
@@ -37,12 +39,10 @@ class Day:
         for secret in (CREDENTIALS, TOKENS, HOOK, READ):
             self.aws.put_secret(secret, self.sandbox.secrets[secret])
         self.client_secret = self.sandbox.secrets[CREDENTIALS]["clientSecret"]
-        settings = {
-            **self.sandbox.env(),
-            "GITLAB_HOOK_SECRET_ID": HOOK,
-            "GITLAB_READ_SECRET_ID": READ,
-            "MAX_RECEIVES": "20",
-        }
+        # The template's own settings, also those that it leaves empty; only addresses are others.
+        given = stack_rules.variables(properties(cloudformation, "AWS::Lambda::Function")["ConsumerFunction"])
+        settings = {name: str(value) for name, value in given.items() if not isinstance(value, dict)}
+        settings |= self.sandbox.env()
         consumer = {**settings, **self.aws.env(CONSUMER_KEY), "DEAD_LETTER_QUEUE_ARN": self.aws.dead.arn}
         ingress = {**settings, **self.aws.env(INGRESS_KEY)}
         self.consumer = VirtualLambda(stack, NAME, self.clock, 45, consumer, log=f"{name}-consumer")
@@ -73,16 +73,16 @@ class Day:
     def minute(self):
         return int((self.clock.now() - self.begin) / 60)
 
-    def play(self):
-        """Plays all that is planned; minutes are sampled as AWS does."""
-        for minute in range(LENGTH):
+    def play(self, length=LENGTH):
+        """Plays all that is planned for these minutes, which are sampled as AWS does; returns the alarms that rang, and when."""
+        for minute in range(length):
             self.at(minute + 0.99, self._sample, minute)
         for hour in range(1, LENGTH // 60):
             self.at(hour * 60 + 7, self.scheduled, {"sweep": True})
         self.at(CHECK_AT, self.scheduled, {"check": True})
         while self._heap:
             minute, _, action, arguments = heapq.heappop(self._heap)
-            if minute > LENGTH:
+            if minute > length:
                 break
             self.clock.advance_to(self.begin + minute * 60)
             action(*arguments)
@@ -90,7 +90,7 @@ class Day:
         for function in (self.consumer, self.ingress):
             function.stop()
             self._collect(function)
-        return {alarm.logical: rung for alarm in self.alarms if (rung := alarm.rings(self.series, 15, LENGTH - 1))}
+        return {alarm.logical: rung for alarm in self.alarms if (rung := alarm.rings(self.series, 15, length - 1))}
 
     def loops(self):
         """What the consumer sent to its own queue but one report for each run: Lambda would take it for a loop."""

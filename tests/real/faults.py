@@ -123,7 +123,7 @@ def _(day):
     day.at(BEGIN + TWO_HOURS, day.sandbox.refuse_glint, None)
 
 
-@on("Secrets Manager is down for two hours", "UpstreamsAlarm")
+@on("Secrets Manager is down for two hours while the functions start anew", "UrlAlarm")
 def _(day):
     day.aws.secrets_down = True
     day.consumer.start()

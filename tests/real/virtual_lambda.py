@@ -37,6 +37,8 @@ class VirtualLambda:
         """A cold start; `command` in place of the binary plays a broken deployment."""
         self.stop()
         self._command = command
+        # The request of a process that is gone may still wait for an event of the old one.
+        self._events = queue.Queue()
         whole = {
             "PATH": "/usr/bin:/bin",
             "AWS_LAMBDA_RUNTIME_API": self._address,
