@@ -38,6 +38,10 @@ class Alarm:
         self._names = names
         self.period = max(q["MetricStat"]["Period"] for q in body["Metrics"] if "MetricStat" in q) // 60
 
+    def metrics(self):
+        """The keys of what it reads."""
+        return [self._key(query) for query in self.body["Metrics"] if "MetricStat" in query]
+
     def point(self, series, minute):
         """The value of the window that ends with this minute, or None."""
         if "MetricStat" in self._returned:
@@ -54,10 +58,12 @@ class Alarm:
         return None if None in chosen else sum(chosen)
 
     def _metric(self, series, query, minute):
+        return series.window(self._key(query), minute - self.period + 1, minute, query["MetricStat"]["Stat"])
+
+    def _key(self, query):
         metric = query["MetricStat"]["Metric"]
         (dimension,) = metric["Dimensions"]
-        key = (metric["Namespace"], metric["MetricName"], self._names(dimension["Value"]))
-        return series.window(key, minute - self.period + 1, minute, query["MetricStat"]["Stat"])
+        return metric["Namespace"], metric["MetricName"], self._names(dimension["Value"])
 
     def is_breached(self, series, minute):
         """Whether the windows that end with this minute put the alarm into ALARM."""

@@ -12,6 +12,7 @@ import time
 
 from samcli.yamlhelper import yaml_parse
 
+from alarms import Series, of_stack
 from checks import topic
 from cloudformation import Stack, translate
 from day import CHECK_AT, LENGTH, Day
@@ -28,6 +29,11 @@ MIN_FAULTS = 20
 AT_ONCE = 4
 
 
+def expanded():
+    """The template with every alarm, without SAM."""
+    return translate(Stack(yaml_parse((ROOT / "template.yaml").read_text()), FULL).concrete())
+
+
 def play(name, cloudformation, plan, length=LENGTH):
     """The alarms that ring in a day, each with its minutes; and what could be taken for a loop."""
     with contextlib.ExitStack() as stack:
@@ -38,8 +44,7 @@ def play(name, cloudformation, plan, length=LENGTH):
 
 def day_with(fault):
     """The number of a fault in the table, or None for an ordinary day; returns what `play` does."""
-    template = yaml_parse((ROOT / "template.yaml").read_text())
-    cloudformation = translate(Stack(template, FULL).concrete())
+    cloudformation = expanded()
     if fault is None:
         return play("ordinary", cloudformation, ordinary)
 
@@ -50,6 +55,20 @@ def day_with(fault):
     # What comes after the alarm would only take time.
     _, last = limits(FAULTS[fault])
     return play(f"fault-{fault + 1:02}", cloudformation, plan, last)
+
+
+def check_definitions(check, cloudformation):
+    """One value of any metric of an alarm is enough to ring it, while its others are zero or missing."""
+    deaf = []
+    for alarm in of_stack(cloudformation, str):
+        for heard in alarm.metrics():
+            series = Series()
+            for minute in range(200):
+                for key in alarm.metrics():
+                    series.add(*key, minute, int(key == heard and minute >= 100))
+            if not alarm.rings(series, 50, 199):
+                deaf.append((alarm.logical, heard))
+    check.equal("every metric of every alarm rings it alone", deaf, [])
 
 
 def check_fault(check, fault, rung):
@@ -66,6 +85,7 @@ def main():
     only = [int(number) - 1 for number in sys.argv[1:]]
     with topic("the topic `alarms` runs to its end") as (check, _):
         check.that(f"at least {MIN_FAULTS} faults are played: {len(FAULTS)}", len(FAULTS) >= MIN_FAULTS)
+        check_definitions(check, expanded())
         began = time.monotonic()
         days = only or [None, *range(len(FAULTS))]
         with concurrent.futures.ProcessPoolExecutor(AT_ONCE, multiprocessing.get_context("fork")) as pool:

@@ -90,13 +90,19 @@ def deploy(check, stack):
     said, questions = run_in_terminal(["sam", "deploy"], directory, env)
     (log_directory() / "sam-deploy.log").write_text(said)
     check.equal("`sam deploy` with the file of defaults asks nothing", questions, [])
-    check.that("it takes the stack's name from that file", "glint-gitlab-trigger" in said or "managed" in said, said)
+    config = directory / "samconfig.toml"
+    named = re.findall(r'^#   "(\w+)=', config.read_text(), re.MULTILINE)
+    config.write_text(re.sub(r"^# (?=parameter_overrides|  \"|\])", "", config.read_text(), flags=re.MULTILINE))
+    unknown = [name for name in named if f"\n  {name}: #" not in (ROOT / "template.yaml").read_text()]
+    check.equal("it shows the four parameters that people change, as the template names them", (len(named), unknown), (4, []))
     # moto stops at the bucket that SAM would make; with a bucket of one's own it goes on to the change set.
     moto.client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": cloud.REGION})
     own = ["sam", "deploy", "--no-resolve-s3", "--s3-bucket", BUCKET]
     said, questions = run_in_terminal(own, directory, env)
     (log_directory() / "sam-deploy-bucket.log").write_text(said)
-    check.equal("nor does it with a bucket of one's own", questions, [])
+    check.equal("nor does it with them and a bucket of one's own", questions, [])
+    missing = [text for text in ("glint-gitlab-trigger", *named) if text not in said]
+    check.equal("it takes the stack's name and the parameters from that file", missing, [])
     uploaded = moto.client("s3").list_objects_v2(Bucket=BUCKET).get("KeyCount", 0)
     check.that("it packages and uploads code and template, and asks for a change set", uploaded >= 2 and "changeset" in said.lower(), said)
     _, questions = run_in_terminal(["sam", "deploy", "--guided"], directory, env)
