@@ -92,6 +92,14 @@ class Day:
             self._collect(function)
         return {alarm.logical: rung for alarm in self.alarms if (rung := alarm.rings(self.series, 15, length - 1))}
 
+    def ringing(self, minute):
+        """The alarms that are in ALARM."""
+        return [alarm.logical for alarm in self.alarms if alarm.is_breached(self.series, minute)]
+
+    def started(self, first):
+        """How many runs were started since this minute."""
+        return self.series.window(("GlintGitLabTrigger", "RunsStarted", NAME), first, LENGTH, "Sum") or 0
+
     def loops(self):
         """What the consumer sent to its own queue but one report for each run: Lambda would take it for a loop."""
         sent = self.aws.sent_by.get(CONSUMER_KEY, [])

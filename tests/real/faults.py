@@ -14,6 +14,10 @@ OTHER_SECRET = "another-client-secret-0123456789abcdef"
 BY_CHECK = "check"
 
 
+# How long a day goes on after a fault has ended: three runs, and as long as the slowest alarm looks back.
+AFTER = 40
+
+
 @dataclasses.dataclass
 class Fault:
     what: str
@@ -23,6 +27,20 @@ class Fault:
     within: object = 15
     # The minutes from BEGIN until something can meet it: a cached secret, or the first run.
     meets: int = 7
+    # What the operator does, and when, where that is not as soon as the alarm must have rung.
+    fix: typing.Callable = None
+    fixed_at: int = None
+
+    def limit(self):
+        """The minute by which the alarm must ring."""
+        return LENGTH if self.within == BY_CHECK else BEGIN + self.meets + self.within
+
+    def fix_minute(self):
+        return self.fixed_at or self.limit()
+
+    def length(self):
+        """The minutes of the day that are played: the rest would only take time."""
+        return self.fix_minute() + AFTER if self.fix else self.limit()
 
 
 def on(what, alarm, **more):
@@ -33,6 +51,15 @@ def on(what, alarm, **more):
     return add
 
 
+def put(name):
+    """Puts the secret in place again."""
+    return lambda day: day.aws.put_secret(name, day.sandbox.secrets[name])
+
+
+def allow(day):
+    day.aws.denied.clear()
+
+
 FAULTS = []
 
 
@@ -41,27 +68,27 @@ def _(day):
     day.client_secret = OTHER_SECRET
 
 
-@on("`glint/credentials` is deleted", "OperatorAlarm")
+@on("`glint/credentials` is deleted", "OperatorAlarm", fix=put(CREDENTIALS))
 def _(day):
     day.aws.delete_secret(CREDENTIALS)
 
 
-@on("the functions may not read `glint/credentials`", "OperatorAlarm")
+@on("the functions may not read `glint/credentials`", "OperatorAlarm", fix=allow)
 def _(day):
     day.aws.denied.add(CREDENTIALS)
 
 
-@on("the trigger tokens are deleted", "OperatorAlarm")
+@on("the trigger tokens are deleted", "OperatorAlarm", fix=put(TOKENS))
 def _(day):
     day.aws.delete_secret(TOKENS)
 
 
-@on("the consumer may not read the trigger tokens", "OperatorAlarm")
+@on("the consumer may not read the trigger tokens", "OperatorAlarm", fix=allow)
 def _(day):
     day.aws.denied.add(TOKENS)
 
 
-@on("the secret of the trigger tokens is not what it should be", "OperatorAlarm")
+@on("the secret of the trigger tokens is not what it should be", "OperatorAlarm", fix=put(TOKENS))
 def _(day):
     day.aws.put_secret(TOKENS, "glptt-a-token-without-its-project")
 
@@ -110,65 +137,55 @@ def _(day):
     day.aws.runs.send(json.dumps({"v": 99, "report": {}}), "r_newer", "r_newer.report")
 
 
-@on("GitLab is down for two hours", "UpstreamsAlarm")
+@on("GitLab is down for two hours", "UpstreamsAlarm", fix=lambda day: day.sandbox.heal(), fixed_at=BEGIN + TWO_HOURS)
 def _(day):
     for call in ("Trigger", "ListPipelines", "GetPipeline", "PipelineVariables"):
         day.sandbox.fail(call, fault="ResetBefore")
-    day.at(BEGIN + TWO_HOURS, day.sandbox.heal)
 
 
-@on("Glint is down for two hours", "UpstreamsAlarm")
+@on("Glint is down for two hours", "UpstreamsAlarm", fix=lambda day: day.sandbox.refuse_glint(None), fixed_at=BEGIN + TWO_HOURS)
 def _(day):
     day.sandbox.refuse_glint(503)
-    day.at(BEGIN + TWO_HOURS, day.sandbox.refuse_glint, None)
 
 
-@on("Secrets Manager is down for two hours while the functions start anew", "UrlAlarm")
+@on("Secrets Manager is down for two hours while the functions start anew", "UrlAlarm", fix=lambda day: setattr(day.aws, "secrets_down", False), fixed_at=BEGIN + TWO_HOURS)
 def _(day):
     day.aws.secrets_down = True
     day.consumer.start()
     day.ingress.start()
-    day.at(BEGIN + TWO_HOURS, setattr, day.aws, "secrets_down", False)
 
 
-@on("SQS throttles", "UrlAlarm")
+@on("SQS throttles", "UrlAlarm", fix=lambda day: setattr(day.aws, "sqs_throttled", False))
 def _(day):
     day.aws.sqs_throttled = True
 
 
-@on("five hundred dead letters cannot be read", "DeadLettersAlarm", meets=0)
+@on("five hundred dead letters cannot be read", "DeadLettersAlarm", meets=0, fix=lambda day: day.aws.dead.messages.clear())
 def _(day):
     for number in range(500):
         day.aws.dead.send("not a run", f"group-{number}", f"dead-{number}")
 
 
-@on("the account's concurrent executions are used up", "ThrottledAlarm")
+@on("the account's concurrent executions are used up", "ThrottledAlarm", fix=lambda day: day.throttled.clear())
 def _(day):
     day.throttled.update((NAME, INGRESS))
     # What is on the queue already meets it too.
     day.aws.runs.send("not a run", "group", "waits")
 
 
-@on("a deployment cannot start", "BrokenAlarm")
+@on("a deployment cannot start", "BrokenAlarm", fix=lambda day: day.consumer.start())
 def _(day):
     day.consumer.start(["/bin/false"])
 
 
-@on("the function behind the URL cannot start", "BrokenAlarm")
+@on("the function behind the URL cannot start", "BrokenAlarm", fix=lambda day: day.ingress.start())
 def _(day):
     day.ingress.start(["/bin/false"])
 
 
-@on("the runs queue's event source is disabled", "BacklogAlarm")
+@on("the runs queue's event source is disabled", "BacklogAlarm", fix=lambda day: setattr(day, "consumer_takes", True))
 def _(day):
     day.consumer_takes = False
-
-
-def limits(fault):
-    """The minutes between which the fault's alarm must ring."""
-    if fault.within == BY_CHECK:
-        return BEGIN, LENGTH
-    return BEGIN, BEGIN + fault.meets + fault.within
 
 
 def ordinary(day):

@@ -19,7 +19,7 @@ import stack_rules
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 METRICS = ROOT / "src/telemetry/metrics.rs"
-OUTCOMES = ROOT / "src/outcome.rs"
+OUTCOMES = ROOT / "src"
 ACCOUNT = "eu-west-1:123456789012"
 KEY = f"arn:aws:kms:{ACCOUNT}:key/11111111-2222-3333-4444-555555555555"
 KAFKA = {
@@ -207,7 +207,7 @@ def main():
         stack_rules.check_exceptions(checks)
         everything = made["on"].concrete()
         stack_rules.check_metrics(checks, everything, emitted_metrics())
-        stack_rules.check_outcomes(checks, everything, OUTCOMES.read_text())
+        stack_rules.check_outcomes(checks, everything, "".join(path.read_text() for path in sorted(OUTCOMES.glob("**/outcome*/**/*.rs")) + sorted(OUTCOMES.glob("outcome*.rs"))))
         for text in stack_rules.RULES:
             print(f"rule: {text}")
 

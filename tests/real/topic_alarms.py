@@ -9,6 +9,7 @@ import multiprocessing
 import pathlib
 import sys
 import time
+import typing
 
 from samcli.yamlhelper import yaml_parse
 
@@ -16,7 +17,7 @@ from alarms import Series, of_stack
 from checks import topic
 from cloudformation import Stack, translate
 from day import CHECK_AT, LENGTH, Day
-from faults import BEGIN, BY_CHECK, FAULTS, limits, ordinary
+from faults import BEGIN, BY_CHECK, FAULTS, ordinary
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FULL = {
@@ -34,12 +35,22 @@ def expanded():
     return translate(Stack(yaml_parse((ROOT / "template.yaml").read_text()), FULL).concrete())
 
 
-def play(name, cloudformation, plan, length=LENGTH):
-    """The alarms that ring in a day, each with its minutes; and what could be taken for a loop."""
+class Played(typing.NamedTuple):
+    """What there is to say of a day: the alarms that rang, each with its minutes, and how it ended."""
+
+    rung: dict
+    ringing: list
+    started: int
+    loops: list
+
+
+def play(name, cloudformation, plan, length=LENGTH, fixed=LENGTH):
+    """`fixed`: the minute since which all should be well again."""
     with contextlib.ExitStack() as stack:
         day = Day(stack, name, cloudformation)
         plan(day)
-        return day.play(length), day.loops()
+        rung = day.play(length)
+        return Played(rung, day.ringing(length - 1), day.started(fixed), day.loops())
 
 
 def day_with(fault):
@@ -48,13 +59,15 @@ def day_with(fault):
     if fault is None:
         return play("ordinary", cloudformation, ordinary)
 
+    broken = FAULTS[fault]
+
     def plan(day):
         day.work()
-        day.at(BEGIN, FAULTS[fault].begin, day)
+        day.at(BEGIN, broken.begin, day)
+        if broken.fix:
+            day.at(broken.fix_minute(), broken.fix, day)
 
-    # What comes after the alarm would only take time.
-    _, last = limits(FAULTS[fault])
-    return play(f"fault-{fault + 1:02}", cloudformation, plan, last)
+    return play(f"fault-{fault + 1:02}", cloudformation, plan, broken.length(), broken.fix_minute())
 
 
 def check_definitions(check, cloudformation):
@@ -71,14 +84,16 @@ def check_definitions(check, cloudformation):
     check.equal("every metric of every alarm rings it alone", deaf, [])
 
 
-def check_fault(check, fault, rung):
-    first, _ = limits(fault)
-    minutes = [minute for minute in rung.get(fault.alarm, []) if first <= minute]
-    early = {alarm: at for alarm, at in rung.items() if min(at) < BEGIN}
+def check_fault(check, fault, played):
+    minutes = [minute for minute in played.rung.get(fault.alarm, []) if BEGIN <= minute <= fault.limit()]
+    early = {alarm: at for alarm, at in played.rung.items() if min(at) < BEGIN}
     when = "by the next check" if fault.within == BY_CHECK else f"within {fault.within} minutes of what meets it"
     heard = f"after {min(minutes) - BEGIN} minutes" if minutes else "not heard"
-    check.that(f"{fault.what}: `{fault.alarm}` rings {when} ({heard})", minutes, rung)
+    check.that(f"{fault.what}: `{fault.alarm}` rings {when} ({heard})", minutes, played.rung)
     check.equal(f"{fault.what}: nothing rings before it begins", early, {})
+    if fault.fix:
+        sentence = f"{fault.what}: once that is over, runs start again ({played.started}) and `{fault.alarm}` is quiet"
+        check.that(sentence, played.started and fault.alarm not in played.ringing, played)
 
 
 def main():
@@ -90,12 +105,12 @@ def main():
         days = only or [None, *range(len(FAULTS))]
         with concurrent.futures.ProcessPoolExecutor(AT_ONCE, multiprocessing.get_context("fork")) as pool:
             looped = []
-            for fault, (rung, loops) in zip(days, pool.map(day_with, days)):
-                looped += loops
+            for fault, played in zip(days, pool.map(day_with, days)):
+                looped += played.loops
                 if fault is None:
-                    check.equal("an ordinary day rings no alarm", rung, {})
+                    check.equal("an ordinary day rings no alarm", played.rung, {})
                 else:
-                    check_fault(check, FAULTS[fault], rung)
+                    check_fault(check, FAULTS[fault], played)
         check.equal("nothing that came from the queue sends to the queue but a report once", looped, [])
         print(f"note: a fault begins at minute {BEGIN}, the check comes at {CHECK_AT}; {time.monotonic() - began:.0f} s in all")
 
