@@ -27,8 +27,13 @@ class Cloud:
             "aws_access_key_id": CHECKS_KEY,
             "aws_secret_access_key": "not-a-secret",
         }
-        self.secrets = boto3.client("secretsmanager", **options)
-        self.sqs = boto3.client("sqs", **options)
+        self._options = options
+        self.secrets = self.client("secretsmanager")
+        self.sqs = self.client("sqs")
+
+    def client(self, service):
+        """A client of the checks' own."""
+        return boto3.client(service, **self._options)
 
     def function_env(self):
         """What Lambda and an endpoint override give the function."""

@@ -59,7 +59,7 @@ class Stack:
             return node
         if len(node) == 1:
             (word, body), = node.items()
-            if word in ("Ref", "Fn::If", "Fn::Sub", "Fn::Join", "Fn::Split", "Fn::Select"):
+            if word in ("Ref", "Fn::If", "Fn::Sub", "Fn::Join", "Fn::Split", "Fn::Select", "Fn::FindInMap"):
                 return self.function(word, body)
         return {name: part for name, part in ((name, self.resolve(part)) for name, part in node.items()) if part != GONE}
 
@@ -70,6 +70,9 @@ class Stack:
             return self.resolve(body[1] if self.holds(body[0]) else body[2])
         if word == "Fn::Sub":
             return self.substitute(body)
+        if word == "Fn::FindInMap":
+            name, key, attribute = (self.resolve(part) for part in body)
+            return self.template["Mappings"][name][key][attribute]
         first, second = (self.resolve(part) for part in body)
         if word == "Fn::Split" and isinstance(second, str):
             return second.split(first)
@@ -108,8 +111,9 @@ class Stack:
         return changed
 
 
-def translate(concrete):
-    """What the SAM transform deploys."""
-    packaged = copy.deepcopy(concrete)
-    packaged["Globals"]["Function"]["CodeUri"] = "s3://packaged/function.zip"
-    return Translator({}, Parser()).translate(packaged, {})
+def translate(template, code="s3://packaged/function.zip"):
+    """What the SAM transform deploys. `code` is the address of the functions' zip."""
+    packaged = copy.deepcopy(template)
+    packaged["Globals"]["Function"]["CodeUri"] = code
+    defaults = {name: spec["Default"] for name, spec in packaged.get("Parameters", {}).items()}
+    return Translator({}, Parser()).translate(packaged, defaults)

@@ -81,6 +81,9 @@ class Child:
             time.sleep(0.01)
         raise TimeoutError(f"`{self.name}` does not listen, see {self.log}")
 
+    def has_ended(self):
+        return self._process.poll() is not None
+
     def stop(self):
         """The whole group: the emulator starts the function itself."""
         with contextlib.suppress(ProcessLookupError):

@@ -22,10 +22,10 @@ AWS = (
 
 
 class Sandbox:
-    """Starts with every run that a file of `events/` asks for."""
+    """Starts with every run that a file of `events/` asks for. `env` is the whole environment of its process."""
 
-    def __init__(self, stack):
-        child = Child(stack, "sandbox", [os.environ["SANDBOX_BINARY"], "--seed", SEED])
+    def __init__(self, stack, env=None, name="sandbox"):
+        child = Child(stack, name, [os.environ["SANDBOX_BINARY"], "--seed", SEED], env=env)
         self._told = json.loads(child.line(lambda line: line.startswith("{")))
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         self.secrets = self._told["secrets"]
@@ -78,8 +78,16 @@ class Sandbox:
         """Every such call from now on, until `heal`."""
         self._ask("POST", "/faults", {"call": call, "every": True, **fault})
 
+    def fail_once(self, call, **fault):
+        """The next such call."""
+        self._ask("POST", "/faults", {"call": call, "nth": 1, **fault})
+
     def heal(self):
         self._ask("DELETE", "/faults")
+
+    def limit_pipelines(self, project, per_minute):
+        """GitLab's limit for one project, owner and commit."""
+        self._ask("POST", "/projects", {"path": project, "per_minute": per_minute})
 
     def refuse_glint(self, status):
         """Glint answers this status to everything, until told None."""

@@ -6,14 +6,13 @@ import re
 NAMESPACE = "GlintGitLabTrigger"
 # The only permissions on `*`, each with its reason.
 ANY_RESOURCE = {
-    ("IngressRole", "WriteTraces"): "X-Ray has no resources to name",
-    ("ConsumerRole", "WriteTraces"): "X-Ray has no resources to name",
-    ("NetworkPolicy", "AttachToVpc"): "Lambda names the network interfaces that it makes",
+    ("SharedPolicy", "WriteTraces"): "X-Ray has no resources to name",
+    ("SharedPolicy", "AttachToVpc"): "Lambda names the network interfaces that it makes",
 }
 # AWS's own metrics that alarms and the dashboard read.
 AWS_METRICS = {
     "AWS/SQS": {"ApproximateNumberOfMessagesVisible", "ApproximateNumberOfMessagesNotVisible", "ApproximateAgeOfOldestMessage"},
-    "AWS/Lambda": {"Invocations", "Errors", "Throttles", "Duration", "Url5xxCount"},
+    "AWS/Lambda": {"Invocations", "Errors", "Throttles", "Url5xxCount", "OffsetLag"},
 }
 used_exceptions = set()
 
@@ -33,6 +32,11 @@ def target(reference):
     (word, body), = reference.items()
     body = body[0] if isinstance(body, list) else body
     return body if word != "Fn::Sub" else re.sub(r"^.*\$\{(\w+)(\.\w+)?\}.*$", r"\1", body)
+
+
+def suffix(name):
+    """What follows the stack's name in the name of a resource."""
+    return name["Fn::Sub"].removeprefix("${AWS::StackName}-")
 
 
 def as_list(value):
@@ -67,8 +71,7 @@ def visibility(stack):
 
 
 def batch_failures(stack):
-    """a queue's source reports batch item failures, in batches that FIFO allows, inside the function's reserved share"""
-    functions = properties(stack, "AWS::Lambda::Function")
+    """a queue's source reports batch item failures, in batches that FIFO allows, and leaves the URL a part of ten executions"""
     total = 0
     for name, source, _ in queue_sources(stack):
         if source.get("FunctionResponseTypes") != ["ReportBatchItemFailures"]:
@@ -76,49 +79,47 @@ def batch_failures(stack):
         if not 1 <= source["BatchSize"] <= 10 or "MaximumBatchingWindowInSeconds" in source:
             yield f"{name}: batches that FIFO does not allow"
         total += source["ScalingConfig"]["MaximumConcurrency"]
-    reserved = functions["ConsumerFunction"].get("ReservedConcurrentExecutions")
-    if reserved is not None and total > reserved:
-        yield f"sources may take {total} of {reserved} reserved executions"
+    if total > 8:
+        yield f"sources may take {total} of the ten executions of a fresh account"
 
 
 def dead_letters(stack):
-    """the runs queue has a dead-letter queue of its own kind that keeps longer, admits it alone, and MAX_RECEIVES agrees"""
+    """the runs queue has a dead-letter queue of its own kind, both keep messages as long as SQS can and outlive the stack, and MAX_RECEIVES agrees"""
     queues = properties(stack, "AWS::SQS::Queue")
     runs = queues["RunsQueue"]
     letters = queues[target(runs["RedrivePolicy"]["deadLetterTargetArn"])]
     if not (runs.get("FifoQueue") and letters.get("FifoQueue")):
         yield "the runs queue and its dead-letter queue are not both FIFO"
-    if letters["MessageRetentionPeriod"] <= runs["MessageRetentionPeriod"]:
-        yield "dead letters are not kept longer than runs"
-    allowed = letters["RedriveAllowPolicy"]
-    if allowed["redrivePermission"] != "byQueue" or not str(allowed["sourceQueueArns"][0]).count(runs["QueueName"]["Fn::Sub"]):
-        yield "the dead-letter queue admits other queues"
+    for name, resource in of_type(stack, "AWS::SQS::Queue").items():
+        if resource["Properties"]["MessageRetentionPeriod"] != 14 * 86400:
+            yield f"{name}: does not keep messages 14 days"
+        if resource.get("DeletionPolicy") != "RetainExceptOnCreate" or resource.get("UpdateReplacePolicy") != "Retain":
+            yield f"{name}: deleted with messages in it"
+        if "QueueName" in resource["Properties"]:
+            yield f"{name}: a queue that outlives its stack has a name that the next stack needs"
     for name, function in properties(stack, "AWS::Lambda::Function").items():
         if int(variables(function)["MAX_RECEIVES"]) != int(runs["RedrivePolicy"]["maxReceiveCount"]):
             yield f"{name}: MAX_RECEIVES is not the queue's maxReceiveCount"
-    for name, config in properties(stack, "AWS::Lambda::EventInvokeConfig").items():
-        if queues[target(config["DestinationConfig"]["OnFailure"]["Destination"])].get("FifoQueue"):
-            yield f"{name}: Lambda cannot send failures to a FIFO queue"
 
 
 def queues_are_closed(stack):
-    """every queue is encrypted by a KMS key and denied to calls without TLS"""
+    """every queue is encrypted and denied to calls without TLS"""
     denied = set()
     for policy in properties(stack, "AWS::SQS::QueuePolicy").values():
         for statement in policy["PolicyDocument"]["Statement"]:
             if statement["Effect"] == "Deny" and statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}:
-                denied.add(target(statement["Resource"]))
+                denied |= {target(queue) for queue in policy["Queues"]}
             elif statement.get("Principal") == "*":
                 yield "a queue is open to anybody"
     for name, queue in properties(stack, "AWS::SQS::Queue").items():
         if name not in denied:
             yield f"{name}: allows calls without TLS"
-        if not queue.get("KmsMasterKeyId"):
-            yield f"{name}: not encrypted by a KMS key"
+        if bool(queue.get("KmsMasterKeyId")) == bool(queue.get("SqsManagedSseEnabled")):
+            yield f"{name}: not encrypted, or encrypted twice"
 
 
 def functions_are_watched(stack):
-    """every function has a role of its own, tracing, and JSON logs in a group that forgets"""
+    """every function has a role of its own, tracing, loop detection, and JSON logs at level INFO in a group that forgets"""
     roles, groups = properties(stack, "AWS::IAM::Role"), properties(stack, "AWS::Logs::LogGroup")
     taken = []
     for name, function in properties(stack, "AWS::Lambda::Function").items():
@@ -129,7 +130,11 @@ def functions_are_watched(stack):
         if function["TracingConfig"]["Mode"] != "Active":
             yield f"{name}: no tracing"
         if logs["LogFormat"] != "JSON" or target(logs["LogGroup"]) not in groups:
-            yield f"{name}: no JSON logs in a group of its own"
+            yield f"{name}: no JSON logs in a group of this template"
+        if logs["ApplicationLogLevel"] != "INFO":
+            yield f"{name}: a log level that drops metrics"
+        if "RecursiveLoop" in function:
+            yield f"{name}: loop detection is changed"
         if function["Runtime"] != "provided.al2023" or function["Handler"] != "bootstrap":
             yield f"{name}: another runtime"
     if len(taken) != len(set(taken)):
@@ -163,18 +168,26 @@ def allowed(stack, role, action):
     return [str(resource) for name, s in statements(stack) if name == role and action in as_list(s["Action"]) for resource in as_list(s["Resource"])]
 
 
+# The secrets that each function may read, by the variable that names them; trigger tokens never behind the URL.
+READABLE = {
+    "ConsumerFunction": {"GLINT_SECRET_ID", "GITLAB_TOKENS_SECRET_ID", "GITLAB_HOOK_SECRET_ID", "GITLAB_READ_SECRET_ID"},
+    "IngressFunction": {"GLINT_SECRET_ID", "GITLAB_HOOK_SECRET_ID"},
+}
+
+
 def roles_fit_settings(stack):
-    """a function may send to the queue where it is told of one, and the consumer may read every secret that it is told of"""
+    """a function may send to the queue that it is told of, and read the secrets that are its part and no other, stored or missing"""
     for name, function in properties(stack, "AWS::Lambda::Function").items():
         role, told = target(function["Role"]), variables(function)
-        sends = any("RunsQueue" in resource for resource in allowed(stack, role, "sqs:SendMessage"))
-        if sends != ("RUNS_QUEUE_URL" in told):
-            yield f"{name}: may send to the runs queue: {sends}"
-        readable = " ".join(allowed(stack, role, "secretsmanager:GetSecretValue"))
-        for variable, secret in told.items():
-            if variable.endswith("_SECRET_ID") and f"secret:{secret.replace('{project}', '*')}-??????" not in readable:
-                if name == "ConsumerFunction" or variable in ("GLINT_SECRET_ID", "GITLAB_HOOK_SECRET_ID") or "RUNS_QUEUE_URL" not in told:
-                    yield f"{name}: may not read {variable}"
+        if not any("RunsQueue" in resource for resource in allowed(stack, role, "sqs:SendMessage")):
+            yield f"{name}: may not send to the runs queue"
+        secrets = {re.sub(r"^.*:secret:(.*)'}$", r"\1", resource) for resource in allowed(stack, role, "secretsmanager:GetSecretValue")}
+        names = {told[variable].replace("{project}", "*") for variable in READABLE[name]}
+        expected = names | {secret + "-??????" for secret in names}
+        if name == "ConsumerFunction" and of_type(stack, "AWS::Lambda::EventSourceMapping").get("KafkaSource"):
+            expected.add(told["GLINT_SECRET_ID"].replace("credentials", "kafka-??????"))
+        if secrets != expected:
+            yield f"{name}: may read {sorted(secrets ^ expected)} against its part"
 
 
 def url_is_open_to_callers(stack):
@@ -195,20 +208,39 @@ def url_is_open_to_callers(stack):
         yield "anybody may invoke a function that has no URL"
 
 
-def alarms_tell(stack):
-    """every alarm treats silence as well, and all of them tell the same topic or none"""
-    told = set()
+def alarms_notify(stack):
+    """no alarm but Kafka's rings for silence, each says what to do, and all of them notify the same topic or none"""
+    notified = set()
     for name, alarm in properties(stack, "AWS::CloudWatch::Alarm").items():
-        told.add(json.dumps(alarm.get("AlarmActions")))
-        if alarm.get("TreatMissingData") != "notBreaching" or alarm.get("AlarmActions") != alarm.get("OKActions"):
-            yield f"{name}: alarms on silence, or tells a beginning without an end"
-    if len(told) != 1:
-        yield "alarms tell different topics"
+        notified.add(json.dumps(alarm.get("AlarmActions")))
+        silence = "breaching" if name == "KafkaAlarm" else "notBreaching"
+        if alarm.get("TreatMissingData") != silence or alarm.get("AlarmActions") != alarm.get("OKActions"):
+            yield f"{name}: rings for silence, or notifies of a beginning without an end"
+        if len(alarm["AlarmDescription"]) < 100:
+            yield f"{name}: does not say what to do"
+    if len(notified) != 1:
+        yield "alarms notify different topics"
+
+
+def kafka_does_not_wait(stack):
+    """Kafka's source hands records over at once, and needs no provisioned pollers"""
+    for name, source in properties(stack, "AWS::Lambda::EventSourceMapping").items():
+        if "SelfManagedEventSource" not in source:
+            continue
+        if source["MaximumBatchingWindowInSeconds"] != 0 or "ProvisionedPollerConfig" in source or source["Topics"] != ["org_id.runs"]:
+            yield f"{name}: waits, costs, or reads another topic"
+
+
+def schedules(stack):
+    """the sweep runs every hour and the check every day"""
+    rules = {rule["Targets"][0]["Input"]: rule["ScheduleExpression"] for rule in properties(stack, "AWS::Events::Rule").values()}
+    if rules != {'{"sweep": true}': "rate(1 hour)", '{"check": true}': "rate(1 day)"}:
+        yield f"schedules are {rules}"
 
 
 CHECKS = [
     visibility, batch_failures, dead_letters, queues_are_closed, functions_are_watched, least_privilege, roles_fit_settings, url_is_open_to_callers,
-    alarms_tell,
+    alarms_notify, kafka_does_not_wait, schedules,
 ]
 RULES = [check.__doc__ for check in CHECKS]
 
@@ -229,7 +261,10 @@ def read_metrics(stack):
         yield from ((metric["Namespace"], metric["MetricName"]) for metric in named)
     for board in properties(stack, "AWS::CloudWatch::Dashboard").values():
         for widget in json.loads(board["DashboardBody"]["Fn::Sub"])["widgets"]:
-            yield from ((row[0], row[1]) for row in widget["properties"].get("metrics", []))
+            namespace = None
+            for row in widget["properties"]["metrics"]:
+                namespace = namespace if row[0] == "." else row[0]
+                yield namespace, row[1]
 
 
 def metric_names(source):

@@ -1,0 +1,37 @@
+"""A clock that the checks set, for processes that read the time through libfaketime.
+
+Both the time of day and the monotonic clock jump, as they do for a function that Lambda froze.
+"""
+
+import time
+
+from processes import PARTS
+
+LIBRARY = PARTS / "faketime/root/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
+
+
+class VirtualTime:
+    def __init__(self, file):
+        self._file = file
+        self._ahead = 0.0
+        self._write()
+
+    def env(self):
+        """For a process that is to read this clock at every call."""
+        return {"LD_PRELOAD": str(LIBRARY), "FAKETIME_TIMESTAMP_FILE": str(self._file), "FAKETIME_NO_CACHE": "1"}
+
+    def now(self):
+        return time.time() + self._ahead
+
+    def advance_to(self, moment):
+        """Jumps to `moment`, unless it is past already."""
+        ahead = moment - time.time()
+        if ahead > self._ahead:
+            self._ahead = ahead
+            self._write()
+
+    def _write(self):
+        # Replaced whole: a reader must never see half of it.
+        half = self._file.with_suffix(".new")
+        half.write_text(f"+{self._ahead:.3f}\n")
+        half.replace(self._file)
