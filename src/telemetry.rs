@@ -95,8 +95,12 @@ pub fn report_panics(level: Level, now: fn() -> SystemTime) {
     }));
 }
 
-/// Lambda drops a line below the level that is set, and takes one without `level` or `timestamp` for `INFO`.
 fn print_line(message: &str, set: Level, now: SystemTime) {
+    drop(writeln!(io::stderr().lock(), "{}", error_line(message, set, now)));
+}
+
+/// Lambda drops a line below the level that is set, and takes one without `level` or `timestamp` for `INFO`.
+fn error_line(message: &str, set: Level, now: SystemTime) -> String {
     #[derive(serde::Serialize)]
     struct Line<'a> {
         timestamp: String,
@@ -105,7 +109,7 @@ fn print_line(message: &str, set: Level, now: SystemTime) {
     }
     let message = &TOKENS.redact(message);
     let line = Line { timestamp: rfc3339(now), level: Level::Error.at_least(set), message };
-    drop(writeln!(io::stderr().lock(), "{}", serde_json::to_string(&line).unwrap_or_default()));
+    serde_json::to_string(&line).unwrap_or_default()
 }
 
 fn rfc3339(time: SystemTime) -> String {
@@ -137,5 +141,23 @@ impl Write for Masked {
 
     fn flush(&mut self) -> io::Result<()> {
         io::stdout().lock().flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_or_a_panic_is_one_line_that_passes_at_the_level_that_is_set() {
+        for (set, level) in
+            [("INFO", "ERROR"), ("warn", "ERROR"), ("ERROR", "ERROR"), ("FATAL", "FATAL"), ("?", "ERROR")]
+        {
+            let line = error_line("panicked:\n\"glptt-0123456789\"", Level::parse(Some(set)), SystemTime::UNIX_EPOCH);
+            let expected = format!(
+                r#"{{"timestamp":"1970-01-01T00:00:00.000Z","level":"{level}","message":"panicked:\n\"[redacted]\""}}"#
+            );
+            assert_eq!(line, expected, "{set}");
+        }
     }
 }
