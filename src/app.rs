@@ -1,5 +1,6 @@
 //! Handles one Lambda invocation, from event to response.
 
+mod attempt;
 mod batch;
 mod check;
 mod context;
@@ -8,15 +9,14 @@ mod enqueue;
 mod find_pipeline;
 mod log_outcome;
 mod pipeline_event;
-mod queued_report;
 mod report_outcome;
+mod report_run;
 mod send_trigger;
 mod start_run;
 mod sweep;
 mod verify_delivery;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime};
 
 use serde_json::value::RawValue;
@@ -29,35 +29,31 @@ use crate::deadlines::WARM_UP_TIMEOUT;
 use crate::gitlab::GitLab;
 use crate::glint::Glint;
 use crate::glint::credentials::{Credentials, LoadCredentials, Loaded, Wanted};
+use crate::glint::run::{Backend, RunRequest};
 use crate::http::{BaseUrl, Http};
-use crate::source::{self, Event, SourceSettings};
+use crate::outcome::{Handled, Outcome};
+use crate::source::{self, DeliveryMetadata, Event, Source, SourceSettings};
 use crate::telemetry::Metric;
 use crate::trigger::Policy;
 use crate::{aws, json, trigger};
-use context::Context;
+use attempt::Attempt;
+use context::{Context, GlintShows, Services};
+use enqueue::Enqueued;
+use verify_delivery::Task;
 
-/// Tells the time of day. Real in Lambda; a simulation brings its own.
-pub type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
+pub use context::Clock;
 
 /// The function, built once at cold start and shared by all invocations.
 pub struct App {
-    config: Config,
-    policy: Policy,
+    services: Arc<Services>,
     settings: SourceSettings,
     http: Http,
-    secrets: Arc<Secrets>,
-    glint: Glint,
-    gitlab: GitLab,
-    queue: Option<Queue>,
-    clock: Clock,
-    /// Whether it was said that Glint does not keep labels: once is enough.
-    labels_lost: AtomicBool,
 }
 
 /// What Lambda says of an invocation.
 #[derive(Clone, Copy, Debug)]
 pub struct Invocation {
-    /// Freshness Lambda ends it.
+    /// When Lambda ends it.
     pub deadline: SystemTime,
 }
 
@@ -89,34 +85,35 @@ impl App {
         };
         let max_message_bytes = trigger::MAX_PAYLOAD_BYTES - if config.runs_queue_url.is_some() { ENVELOPE } else { 0 };
         let secrets = Arc::new(Secrets::new(&aws::secrets_manager_client(&config.aws, &http), &config));
-        Ok(Arc::new(Self {
+        let settings =
+            SourceSettings { dead_letter_queue_arn: config.dead_letter_queue_arn.clone(), max_message_bytes };
+        let services = Arc::new(Services {
             policy,
-            settings: SourceSettings { dead_letter_queue_arn: config.dead_letter_queue_arn.clone(), max_message_bytes },
             glint: Glint::new(http.clone(), BaseUrl::parse(&config.glint_url)?, load_credentials(&secrets)),
             secrets,
             gitlab: GitLab::new(http.clone(), BaseUrl::parse(&config.gitlab_url)?),
             queue: config.runs_queue_url.as_deref().map(|url| Queue::new(aws::sqs_client(&config.aws, &http), url)),
-            http,
             config,
             clock,
-            labels_lost: AtomicBool::new(false),
-        }))
+            glint_shows: GlintShows::default(),
+        });
+        Ok(Arc::new(Self { services, settings, http }))
     }
 
     /// Reads the secrets and logs in ahead of the first invocation, as far as that works: what fails here is met again, and told, there.
     ///
     /// A function that only enqueues (it has a runs queue, and dead letters go to another) needs neither.
     pub async fn warm_up(self: &Arc<Self>) {
-        if self.queue.is_some() && self.config.dead_letter_queue_arn.is_none() {
+        if self.services.queue.is_some() && self.services.config.dead_letter_queue_arn.is_none() {
             return;
         }
-        let now = (self.clock)();
+        let now = (self.services.clock)();
         // The first invocation may come long after: it must not trust the connections that are made here.
         self.http.discard_idle_connections(now);
-        let context = Context::new(self, now, Instant::now() + WARM_UP_TIMEOUT);
+        let context = Context::new(&self.services, now, Instant::now() + WARM_UP_TIMEOUT);
         let (login, tokens) = tokio::join!(
-            context.glint(self.glint.log_in(context.freshness())),
-            self.secrets.token_keys(context.freshness())
+            context.glint(self.services.glint.log_in(context.freshness())),
+            self.services.secrets.token_keys(context.freshness())
         );
         drop((login, tokens));
     }
@@ -127,10 +124,10 @@ impl App {
         payload: &RawValue,
         invocation: Invocation,
     ) -> Result<Box<RawValue>, Failure> {
-        let now = (self.clock)();
+        let now = (self.services.clock)();
         self.http.discard_idle_connections(now);
         let left = invocation.left(now);
-        let context = Context::new(self, now, Instant::now() + left);
+        let context = Context::new(&self.services, now, Instant::now() + left);
         let answer = match source::parse(payload, &self.settings) {
             Err(error) => {
                 tracing::error!("{error}");
@@ -140,13 +137,65 @@ impl App {
             Ok(Event::Check(request)) => Ok(context.check(&request).await.to_json()),
             Ok(Event::Sweep) => Ok(json::raw(&context.sweep().await)),
             Ok(Event::Deliveries(deliveries, respond)) => {
-                let handled = context.deliver(deliveries).await;
+                let handle = |task, metadata| handle_task(&context, task, metadata);
+                let handled = batch::handle_all(&context, deliveries, handle).await;
                 respond(&handled).map_err(|error| Failure { kind: "RetryRequested", message: error.to_string() })
             }
         };
-        context.metrics.add(Metric::SecretReads, self.secrets.take_reads());
-        context.metrics.print(&self.config.function_name, self.config.log_level, now);
+        context.metrics.add(Metric::SecretReads, self.services.secrets.take_reads());
+        context.metrics.print(&self.services.config.function_name, self.services.config.log_level, now);
         answer
+    }
+}
+
+/// Handles one verified delivery: each step returns a value, which is passed to the next.
+async fn handle_task(context: &Context, task: Task, metadata: DeliveryMetadata) -> Handled {
+    let run_id = task.run_id().cloned();
+    match (enqueue::enqueue(context, &task, &metadata).await, &task) {
+        (Enqueued::Done(outcome), _) => return Handled::new(run_id, outcome),
+        (Enqueued::Refused(why), Task::Start { run, .. }) => {
+            return Handled::new(run_id, report_outcome::end_unqueued_run(context, run, &metadata, why).await);
+        }
+        _ => {}
+    }
+    let lost_answers_before = context.app.glint.lost_answers();
+    let handled = match task {
+        Task::Start { run, .. } => return handle_run(context, &run, &metadata).await,
+        Task::Follow(event) => {
+            let is_final = metadata.source.is_final_attempt(context.app.config.max_receives, context.utc());
+            context.follow(&event, is_final || metadata.source.is_dead_letter_queue()).await
+        }
+        Task::Report(report) => Handled::new(run_id, report_run::apply_report(context, report).await),
+    };
+    report_outcome::delay_redelivery(context, &metadata, &handled, lost_answers_before).await;
+    handled
+}
+
+async fn handle_run(context: &Context, run: &RunRequest, metadata: &DeliveryMetadata) -> Handled {
+    if let Err(outcome) = ensure_ours(run, metadata) {
+        return Handled::new(Some(run.id.clone()), outcome);
+    }
+    if metadata.source.is_dead_letter_queue() {
+        return dead_letter::end_dead_run(context, run, metadata).await;
+    }
+    let attempt: Attempt = start_run::start_run(context, run, metadata).await;
+    report_outcome::report_outcome(context, run, metadata, attempt).await
+}
+
+/// Whether the run is for this function at all.
+fn ensure_ours(run: &RunRequest, metadata: &DeliveryMetadata) -> Result<(), Outcome> {
+    let is_webhook_url = matches!(metadata.source, Source::Http);
+    match &run.backend {
+        Backend::Other(_) => Err(Outcome::Ignored("the action's backend is not GitLab")),
+        // At the URL itself the sender waits for an answer, and its operator can change the URL: the trigger request is invalid.
+        Backend::Webhook if metadata.target.project.is_none() && !is_webhook_url => {
+            Err(Outcome::Ignored("the webhook's message names no project"))
+        }
+        // Glint's topic carries the runs of every backend, and a templated message need not say whose it is.
+        Backend::Unnamed if matches!(metadata.source, Source::Kafka { .. }) => {
+            Err(Outcome::Ignored("the message names no GitLab project"))
+        }
+        Backend::Webhook | Backend::GitLab | Backend::Unnamed => Ok(()),
     }
 }
 

@@ -56,6 +56,9 @@ pub const FIRST_RETRY_DELAY: Duration = Duration::from_millis(150);
 pub const MAX_RETRY_DELAY: Duration = Duration::from_secs(3);
 
 // The queue.
+/// A webhook tries for so long to get its delivery onto the queue.
+pub const ENQUEUE_TIMEOUT: Duration = Duration::from_secs(10);
+pub const ENQUEUE_INTERVAL: Duration = Duration::from_secs(1);
 /// The least wait of a deferred run: GitLab counts pipelines by the minute.
 pub const MIN_REDELIVERY_DELAY: Duration = Duration::from_secs(60);
 /// Added to it, another one for each run and attempt, so that a burst does not come back as one.
@@ -68,6 +71,20 @@ pub const MAX_RECORD_AGE: TimeDelta = TimeDelta::minutes(15);
 // Claims.
 /// GitLab aborts requests after 60 s, so a pipeline that is still missing after this will not appear.
 pub const CLAIM_TTL: TimeDelta = TimeDelta::seconds(90);
+/// How far GitLab's clock may lie behind Glint's: a pipeline is looked for from so long before its run was created.
+pub const LOOKUP_MARGIN: TimeDelta = TimeDelta::minutes(10);
+/// Where Glint does not show when a run was created: no message waits longer than this.
+pub const MAX_MESSAGE_AGE: TimeDelta = TimeDelta::days(14);
+/// How long a final attempt waits between two looks at the pipelines.
+pub const LOOKUP_INTERVAL: Duration = Duration::from_secs(4);
+/// With less time left, a final attempt looks no more, and ends its run.
+pub const MIN_TIME_TO_LOOK_AGAIN: Duration = Duration::from_secs(14);
+/// Glint's reads may lag: a run that it does not know yet may be created, as long as its message is younger than this.
+pub const MAX_READ_LAG: TimeDelta = TimeDelta::minutes(1);
+/// A report that was queued behind its run's message is received by then, once that message was set aside.
+pub const REPORT_GRACE: TimeDelta = TimeDelta::minutes(1);
+/// A dead letter whose pipeline cannot be looked up is tried for so long before its run is ended.
+pub const MAX_DEAD_LETTER_AGE: TimeDelta = TimeDelta::hours(1);
 
 // Signatures.
 /// How far a webhook's signed time may lie from now, on either side.

@@ -75,6 +75,15 @@ impl GitLab {
         format!("{}/{project}", self.base.as_str())
     }
 
+    /// Whether `link` is the page of a pipeline here: of `project` in any letter case, or of any where that is not known.
+    pub fn is_pipeline_page(&self, link: &str, project: Option<&str>) -> bool {
+        let path = link.strip_prefix(self.base.as_str()).and_then(|path| path.strip_prefix('/'));
+        path.and_then(|path| path.split_once("/-/pipelines/")).is_some_and(|(path, id)| {
+            let is_number = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit());
+            is_number && project.is_none_or(|project| project.eq_ignore_ascii_case(path))
+        })
+    }
+
     /// Creates a pipeline: `POST /projects/:id/trigger/pipeline`, once. `body` is all of the request but the token, as members and their JSON;
     /// what GitLab says is told without the token and `secrets`.
     pub async fn trigger(

@@ -1,17 +1,20 @@
 //! Asks Glint how runs stand, and tells it what became of them.
 
 pub mod credentials;
-
 pub mod message;
+mod patch;
 mod probe;
 mod response;
 pub mod run;
 mod session;
 
+pub use patch::{PatchResponse, PatchResult};
 pub use probe::Probe;
+pub use response::Shown;
 use session::Bearer;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -27,7 +30,7 @@ use crate::http::{BaseUrl, Http, Response, SendError};
 use crate::json;
 use crate::retry::{Retry, retry};
 use credentials::LoadCredentials;
-use run::{Entity, RunId, RunPatch, RunState, RunStatus};
+use run::{Entity, RunId, RunState};
 
 /// A run carries its inputs and the backend's response, neither of which Glint takes at more than 1 MiB. Ten may be read at once.
 const MAX_RESPONSE_BYTES: usize = 2 * 1024 * 1024;
@@ -42,6 +45,12 @@ pub struct Glint {
     http: Http,
     base: BaseUrl,
     session: session::Session,
+    /// Requests that may still be carried out although nobody waits for them any more.
+    lost_answers: AtomicU64,
+    /// Requests that failed and may have been carried out all the same.
+    doubtful_failures: AtomicU64,
+    /// Whether it was logged that this Glint refuses an `externalRunId`.
+    has_refused_external_id: AtomicBool,
 }
 
 /// Why Glint was not told, or did not tell: each variant is another thing to do.
@@ -62,15 +71,22 @@ pub enum GlintError {
     /// Glint read the request and will say the same again: its error code, and its words.
     #[error("Glint refused: {words}")]
     Refused { code: String, words: String },
+    /// Glint does not allow it, to this client or from this address: 403.
+    #[error("Glint does not allow it (status 403)")]
+    Denied,
     /// Later it may work.
     #[error("Glint does not answer: {why}")]
     Unavailable { why: String, after: Option<Duration> },
+    /// The answer to a request that must not be repeated was lost: it may still be carried out, however late.
+    #[error("Glint's answer was lost: {0}")]
+    ResponseLost(String),
 }
 
 impl Retry for GlintError {
     fn after(&self) -> Option<Duration> {
         match self {
             Self::Unavailable { after, .. } => Some(after.unwrap_or_default()),
+            Self::Denied => Some(Duration::ZERO),
             _ => None,
         }
     }
@@ -80,27 +96,17 @@ impl Retry for GlintError {
     }
 }
 
-/// Glint's answer to a PATCH, read where somebody asks. No `Debug`: the run's inputs may stand in it.
-pub struct PatchResponse(Vec<u8>);
-
-impl PatchResponse {
-    /// Whether the run has_label `label`; `None` where none is sanitize_line.
-    pub fn has_label(&self, label: &str) -> Option<bool> {
-        Some(response::label(&self.0)?.as_deref() == Some(label))
-    }
-}
-
-/// What a PATCH came to.
-pub enum PatchResult {
-    Applied(PatchResponse),
-    /// The run had ended, or is gone: nothing was written, and nothing needs to be.
-    AlreadyEnded,
-}
-
 impl Glint {
     /// `base` is Glint's base URL with `/v1`.
     pub fn new(http: Http, base: BaseUrl, load_credentials: LoadCredentials) -> Self {
-        Self { http, base, session: session::Session::new(load_credentials) }
+        Self {
+            http,
+            base,
+            session: session::Session::new(load_credentials),
+            lost_answers: AtomicU64::new(0),
+            doubtful_failures: AtomicU64::new(0),
+            has_refused_external_id: AtomicBool::new(false),
+        }
     }
 
     /// The run's state.
@@ -127,39 +133,14 @@ impl Glint {
         self.list(&format!("actions/runs?active=true&limit={MAX_RUNS}&version=v2"), freshness).await
     }
 
-    /// Patches the run. What Glint refuses of a run that has ended is no failure; a status that it refuses of a synchronized run is left out.
-    pub async fn patch(&self, id: &RunId, patch: &RunPatch, freshness: Freshness) -> Result<PatchResult, GlintError> {
-        let mut result = self.send_patch(id, patch, freshness).await;
-        if matches!(&result, Err(GlintError::Refused { code, .. }) if code == "run_synchronized_error") {
-            result = self.send_patch(id, &RunPatch { status: None, ..patch.clone() }, freshness).await;
-        }
-        let refused = match result {
-            Ok(response) => return Ok(PatchResult::Applied(response)),
-            Err(GlintError::UnknownRun) => return Ok(PatchResult::AlreadyEnded),
-            Err(error @ GlintError::Refused { .. }) => error,
-            Err(error) => return Err(error),
-        };
-        // Glint does not say which refusal means an ended run: its state does.
-        match self.run(id, freshness).await {
-            Ok(state) if state.status == RunStatus::Ended => Ok(PatchResult::AlreadyEnded),
-            _ => Err(refused),
-        }
+    /// Counts answers that were lost since the function started. A request whose answer was lost may be carried out later.
+    pub fn lost_answers(&self) -> u64 {
+        self.lost_answers.load(Ordering::Relaxed)
     }
 
-    /// Writes the same values however often it is sent, so it is retried.
-    async fn send_patch(
-        &self,
-        id: &RunId,
-        patch: &RunPatch,
-        freshness: Freshness,
-    ) -> Result<PatchResponse, GlintError> {
-        let path = &path_of(id);
-        let answer = self.repeated(freshness, |bearer| async move {
-            let summary = patch.summary.as_ref().map(|text| bearer.redactor().redact(text));
-            let body = written(&RunPatch { summary, ..patch.clone() });
-            self.call(Method::PATCH, path, Some(body), &bearer).await
-        });
-        Ok(PatchResponse(answer.await?.body))
+    /// Counts failed requests that may have been carried out all the same, since the function started.
+    pub fn doubtful_failures(&self) -> u64 {
+        self.doubtful_failures.load(Ordering::Relaxed)
     }
 
     /// Adds a line to the run's log. Sent once: a repetition would show.
@@ -227,7 +208,21 @@ impl Glint {
     ) -> Result<Response, GlintError> {
         let mut request = self.request(method, path, body)?;
         request.headers_mut().insert(AUTHORIZATION, bearer.header());
-        let answer = self.http.send(request, cap, GLINT_TIMEOUT).await.map_err(no_answer)?;
+        let mut lost = CountIfDropped(Some(&self.lost_answers));
+        let mut doubtful = CountIfDropped(Some(&self.doubtful_failures));
+        let sent = self.http.send(request, cap, GLINT_TIMEOUT).await;
+        let (is_lost, is_doubtful) = match &sent {
+            Ok(answer) => (matches!(answer.status, 408 | 502 | 504), matches!(answer.status, 408 | 500..)),
+            Err(SendError::NotSent(_)) => (false, false),
+            Err(SendError::ResponseLost(_)) => (true, true),
+        };
+        if !is_lost {
+            lost.0 = None;
+        }
+        if !is_doubtful {
+            doubtful.0 = None;
+        }
+        let answer = sent.map_err(no_answer)?;
         if (200..300).contains(&answer.status) { Ok(answer) } else { Err(refusal(&answer, bearer)) }
     }
 
@@ -239,6 +234,17 @@ impl Glint {
             *request.body_mut() = Some(body.into());
         }
         Ok(request)
+    }
+}
+
+/// Counts one when it is dropped: a request that is given up may still arrive.
+struct CountIfDropped<'a>(Option<&'a AtomicU64>);
+
+impl Drop for CountIfDropped<'_> {
+    fn drop(&mut self) {
+        if let Some(count) = self.0 {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -267,23 +273,13 @@ fn refusal(answer: &Response, bearer: &Bearer) -> GlintError {
     match answer.status {
         401 => GlintError::LoginExpired,
         404 if code == "not_found" => GlintError::UnknownRun,
-        // 403 is Glint's word for an address that is not on the organisation's list, 404 without its JSON another server's.
-        400 | 405 | 413 | 415 | 422 => GlintError::Refused {
+        // Also for an address that is not on the organisation's list.
+        403 => GlintError::Denied,
+        // A 404 without Glint's own JSON is another server's.
+        400 | 405 | 409 | 413 | 415 | 422 => GlintError::Refused {
             words: bearer.redactor().sanitize_line(&format!("{words} (status {})", answer.status)),
             code,
         },
         status => GlintError::Unavailable { why: format!("status {status}"), after: answer.retry_after() },
-    }
-}
-
-/// What a login that was not granted leaves to do.
-fn refusal_of_login(answer: &Response) -> GlintError {
-    match answer.status {
-        // 403 is Glint's word for an address that is not on its list, 404 another server's for a path it does not have.
-        400 | 401 | 422 => GlintError::CredentialsRefused,
-        status => GlintError::Unavailable {
-            why: format!("the login was answered with status {status}"),
-            after: answer.retry_after(),
-        },
     }
 }

@@ -1,7 +1,9 @@
 //! What happened to a delivery, and from that alone: what Glint is told, what the source is told, what is counted.
 
 pub mod deployment;
+pub mod memory;
 pub mod messages;
+mod report;
 mod table;
 
 pub use table::table;
@@ -11,8 +13,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::gitlab::types::{Pipeline, PipelineEvent};
+use crate::glint::GlintError;
 use crate::glint::message::Unreadable;
-use crate::glint::run::{RunId, RunPatch, RunReport, TerminalStatus};
+use crate::glint::run::RunId;
+use crate::telemetry::Metric;
 use crate::trigger::ValidationError;
 use crate::verify::VerifyError;
 
@@ -31,13 +35,17 @@ pub enum Outcome {
     Rejected(String),
     /// Nothing was created, and trying again may help.
     Deferred(RetryLater),
+    /// There is no further attempt, so the run was ended with the reason.
+    GivenUp(GivenUp),
     /// GitLab created the pipeline, and Glint could not be told: whether the report is queued.
     Unreported { pipeline: Pipeline, queued: bool },
+    /// A queued report reached Glint.
+    Reported,
     /// The trigger was sent, and nobody knows whether it created a pipeline.
     Unconfirmed(Unconfirmed),
     /// The pipeline ended, and so did the run.
     Finished(Box<PipelineEvent>),
-    /// The pipeline apply on, and the run's label with it.
+    /// The pipeline moved on, and the run's label with it.
     Progressed(Box<PipelineEvent>),
     /// The delivery waits on the runs queue.
     Enqueued,
@@ -67,19 +75,22 @@ pub struct Unconfirmed {
     pub why: String,
     /// The project's page, for the person who has to look.
     pub project_url: String,
-    /// Somebody else set the run's label: a pipeline that already runs may have, and it speaks for itself.
-    pub foreign_label: bool,
-    /// The trigger was sent so long ago, or by this very delivery, that nobody is at work on it any more.
-    pub settled: bool,
 }
 
-/// An outcome, and whether the source has to bring the delivery again.
+/// Why a run was ended although trying again might have helped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GivenUp {
+    /// Nothing was created.
+    NotStarted(String),
+    /// A pipeline may exist.
+    NotConfirmed(Unconfirmed),
+}
+
+/// An outcome, and the run that it is about.
 #[derive(Clone, Debug)]
 pub struct Handled {
     pub run_id: Option<RunId>,
     pub outcome: Outcome,
-    /// There is no further try: the run was ended in Glint with the reason, or left as it stands.
-    pub gave_up: bool,
 }
 
 /// An answer over HTTP.
@@ -90,45 +101,10 @@ pub struct Reply {
     pub body: Value,
 }
 
-/// Freshness a sender may try again where nothing better is known.
+/// When a sender may try again where nothing better is known.
 const RETRY_AFTER: Duration = Duration::from_secs(60);
 
 impl Outcome {
-    /// What Glint is told, as a log line and an update: nothing where the run has not changed. With `give_up`, what ends it.
-    pub fn report(&self, give_up: bool) -> Option<RunReport> {
-        let failure = |label: &str, text: String| {
-            let update = RunPatch {
-                status: Some(TerminalStatus::Failure),
-                status_label: Some(label.to_owned()),
-                summary: Some(text.clone()),
-                ..RunPatch::default()
-            };
-            Some(RunReport { log: Some(text), update })
-        };
-        let label = |text: &str| Some(RunReport { log: None, update: RunPatch::label(text) });
-        match self {
-            Self::Started(pipeline) | Self::Unreported { pipeline, .. } => Some(started(pipeline)),
-            Self::Invalid(refusal) => failure(messages::NOT_STARTED, messages::refused(refusal)),
-            Self::Rejected(text) => failure(messages::NOT_STARTED, messages::rejected(text)),
-            Self::Deferred(retry_later) if give_up => {
-                failure(messages::NOT_STARTED, messages::never_started(&retry_later.why))
-            }
-            Self::Deferred(_) => label(messages::WAITING_TO_RETRY),
-            Self::Unconfirmed(unconfirmed) if unconfirmed.foreign_label => None,
-            Self::Unconfirmed(unconfirmed) if give_up => {
-                failure(messages::NOT_CONFIRMED, messages::not_confirmed(&unconfirmed.project_url))
-            }
-            Self::Unconfirmed(_) => label(messages::WAITING_TO_CONFIRM),
-            Self::Finished(event) => Some(finished(event)),
-            Self::Progressed(event) => label(messages::label(event.status)),
-            Self::Duplicate
-            | Self::Ignored(_)
-            | Self::Enqueued
-            | Self::Unreadable { .. }
-            | Self::Unauthenticated(_) => None,
-        }
-    }
-
     /// The outcome's name in logs, replies and metrics.
     pub fn name(&self) -> &'static str {
         match self {
@@ -138,13 +114,49 @@ impl Outcome {
             Self::Invalid(_) => "Invalid",
             Self::Rejected(_) => "Rejected",
             Self::Deferred(_) => "Deferred",
+            Self::GivenUp(_) => "GivenUp",
             Self::Unreported { .. } => "Unreported",
+            Self::Reported => "Reported",
             Self::Unconfirmed(_) => "Unconfirmed",
             Self::Finished(_) => "Finished",
             Self::Progressed(_) => "Progressed",
             Self::Enqueued => "Enqueued",
             Self::Unreadable { .. } => "Unreadable",
             Self::Unauthenticated(_) => "Unauthenticated",
+        }
+    }
+
+    /// The metric that counts it.
+    pub fn metric(&self) -> Metric {
+        match self {
+            Self::Started(_) => Metric::RunsStarted,
+            Self::Duplicate => Metric::RunsDuplicate,
+            Self::Ignored(_) => Metric::RunsIgnored,
+            Self::Invalid(_) => Metric::RunsInvalid,
+            Self::Rejected(_) => Metric::RunsRejected,
+            Self::Deferred(_) => Metric::RunsDeferred,
+            Self::GivenUp(_) => Metric::RunsGivenUp,
+            Self::Unreported { .. } => Metric::RunsUnreported,
+            Self::Reported => Metric::RunsReported,
+            Self::Unconfirmed(_) => Metric::RunsUnconfirmed,
+            Self::Finished(_) => Metric::RunsFinished,
+            Self::Progressed(_) => Metric::RunsProgressed,
+            Self::Enqueued => Metric::RunsEnqueued,
+            Self::Unreadable { .. } => Metric::RunsUnreadable,
+            Self::Unauthenticated(_) => Metric::RunsUnauthenticated,
+        }
+    }
+
+    /// How loudly it is logged.
+    pub fn level(&self) -> Level {
+        match self {
+            Self::GivenUp(_) | Self::Unreported { .. } | Self::Unconfirmed(_) => Level::Error,
+            Self::Invalid(_)
+            | Self::Rejected(_)
+            | Self::Deferred(_)
+            | Self::Unreadable { .. }
+            | Self::Unauthenticated(_) => Level::Warn,
+            _ => Level::Info,
         }
     }
 
@@ -159,30 +171,33 @@ impl Outcome {
 
     /// What to say of it beyond its name: the reason, and a hint where there is one.
     pub fn reason(&self) -> Option<(String, Option<&str>)> {
+        const LOOK: &str = "look at the project's pipelines before running it again";
         match self {
             Self::Ignored(why) => Some(((*why).to_owned(), None)),
             Self::Invalid(refusal) => Some((refusal.what.clone(), Some(&refusal.hint))),
             Self::Rejected(text) => Some((messages::rejected(text), None)),
             Self::Deferred(retry_later) => Some((retry_later.why.clone(), None)),
-            Self::Unconfirmed(unconfirmed) => {
-                Some((unconfirmed.why.clone(), Some("look at the project's pipelines before running it again")))
+            Self::GivenUp(GivenUp::NotStarted(why)) => Some((why.clone(), None)),
+            Self::GivenUp(GivenUp::NotConfirmed(unconfirmed)) | Self::Unconfirmed(unconfirmed) => {
+                Some((unconfirmed.why.clone(), Some(LOOK)))
             }
             Self::Unreadable { why, too_large: true } => Some((why.to_string(), Some("let the action send less"))),
             Self::Unreadable { why, .. } => {
                 Some((why.to_string(), Some("send the message as Glint does, with `context.runId`")))
             }
-            Self::Unauthenticated(forged @ VerifyError::HooksDisabled) => {
-                Some((forged.to_string(), Some("set `GITLAB_HOOK_SECRET_ID` to the secret that hooks must prove")))
+            Self::Unauthenticated(error @ VerifyError::HooksDisabled) => {
+                Some((error.to_string(), Some("set `GITLAB_HOOK_SECRET_ID` to the secret that hooks must prove")))
             }
-            Self::Unauthenticated(forged) => Some((
-                format!("signature verification failed: {forged}"),
+            Self::Unauthenticated(error) => Some((
+                format!("signature verification failed: {error}"),
                 Some(
-                    "Glint's messages need its client secret, as the function's Glint secret holds it, and GitLab's hooks what the secret of `GITLAB_HOOK_SECRET_ID` holds",
+                    "Glint's messages need the client secret in the secret of `GLINT_SECRET_ID`, and GitLab's hooks what the secret of `GITLAB_HOOK_SECRET_ID` holds",
                 ),
             )),
             Self::Duplicate
             | Self::Started(_)
             | Self::Unreported { .. }
+            | Self::Reported
             | Self::Finished(_)
             | Self::Progressed(_)
             | Self::Enqueued => None,
@@ -190,45 +205,38 @@ impl Outcome {
     }
 }
 
-fn started(pipeline: &Pipeline) -> RunReport {
-    RunReport {
-        log: Some(messages::created(pipeline)),
-        update: RunPatch {
-            status_label: Some(messages::CREATED.to_owned()),
-            links: vec![pipeline.url.clone()],
-            external_run_id: Some(pipeline.external_id()),
-            ..RunPatch::default()
-        },
-    }
+/// How loudly an outcome is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    Info,
+    Warn,
+    Error,
 }
 
-fn finished(event: &PipelineEvent) -> RunReport {
-    use crate::gitlab::types::PipelineStatus;
-    let text = messages::finished(event);
-    let status =
-        if event.status == PipelineStatus::Success { TerminalStatus::Success } else { TerminalStatus::Failure };
-    RunReport {
-        update: RunPatch {
-            status: Some(status),
-            status_label: Some(messages::label(event.status).to_owned()),
-            summary: Some(text.clone()),
-            ..RunPatch::default()
-        },
-        log: Some(text),
+/// What a call to Glint that failed before a trigger was sent means for the run.
+impl From<GlintError> for Outcome {
+    fn from(error: GlintError) -> Self {
+        match error {
+            GlintError::UnknownRun => Self::Ignored("Glint knows no such run"),
+            GlintError::Unavailable { after, .. } => Self::Deferred(RetryLater { why: error.to_string(), wait: after }),
+            error => Self::Deferred(RetryLater::new(error)),
+        }
     }
 }
 
 impl Handled {
     pub fn new(run_id: Option<RunId>, outcome: Outcome) -> Self {
-        Self { run_id, outcome, gave_up: false }
+        Self { run_id, outcome }
     }
 
-    /// Whether the source has to bring the delivery again.
+    /// Whether the source has to deliver it again.
     pub fn should_redeliver(&self) -> bool {
         match &self.outcome {
-            Outcome::Deferred(_) | Outcome::Unconfirmed(_) => !self.gave_up,
+            Outcome::Deferred(_)
+            | Outcome::Unconfirmed(_)
+            | Outcome::Unreadable { .. }
+            | Outcome::Unauthenticated(_) => true,
             Outcome::Unreported { queued, .. } => !queued,
-            Outcome::Unreadable { .. } | Outcome::Unauthenticated(_) => true,
             _ => false,
         }
     }
@@ -239,16 +247,16 @@ impl Handled {
             Outcome::Started(_)
             | Outcome::Duplicate
             | Outcome::Ignored(_)
+            | Outcome::Reported
             | Outcome::Finished(_)
             | Outcome::Progressed(_) => (200, None),
             Outcome::Enqueued => (202, None),
             Outcome::Invalid(_) => (422, None),
-            Outcome::Rejected(_) => (502, None),
             // Another try would find an ended run.
-            Outcome::Deferred(_) if self.gave_up => (502, None),
+            Outcome::Rejected(_) | Outcome::GivenUp(GivenUp::NotStarted(_)) => (502, None),
             Outcome::Deferred(retry_later) => (503, Some(retry_later.wait.unwrap_or(RETRY_AFTER))),
             Outcome::Unreported { queued, .. } => (if *queued { 200 } else { 503 }, None),
-            Outcome::Unconfirmed(_) => (504, None),
+            Outcome::Unconfirmed(_) | Outcome::GivenUp(GivenUp::NotConfirmed(_)) => (504, None),
             Outcome::Unreadable { too_large, .. } => (if *too_large { 413 } else { 400 }, None),
             Outcome::Unauthenticated(VerifyError::HooksDisabled) => (403, None),
             Outcome::Unauthenticated(_) => (401, None),

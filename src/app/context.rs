@@ -1,22 +1,55 @@
-//! What every step of a context has at hand: the clients, the time, and what is counted.
+//! What every step has at hand: the clients, the time, and what is counted.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
-use super::App;
-use crate::aws::secrets::{Cached, SecretError};
+use crate::aws::secrets::{Cached, SecretError, Secrets};
+use crate::aws::sqs::Queue;
+use crate::config::Config;
 use crate::deadlines::{CALL_MARGIN, Freshness, RESPONSE_MARGIN};
-use crate::glint::GlintError;
+use crate::gitlab::GitLab;
 use crate::glint::credentials::Credentials;
+use crate::glint::run::{RunId, RunPatch, RunRequest, RunState};
+use crate::glint::{Glint, GlintError, PatchResult};
+use crate::outcome::{Outcome, RetryLater};
+use crate::source::DeliveryMetadata;
 use crate::telemetry::{Metric, Metrics};
+use crate::trigger::Policy;
 
-/// One invocation's means. Cloning is cheap: each delivery's task has its own.
+/// Tells the time of day. Real in Lambda; a simulation brings its own.
+pub type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
+
+/// The settings and clients, built once and shared by all invocations.
+pub struct Services {
+    pub config: Config,
+    pub policy: Policy,
+    pub secrets: Arc<Secrets>,
+    pub glint: Glint,
+    pub gitlab: GitLab,
+    pub queue: Option<Queue>,
+    pub clock: Clock,
+    pub glint_shows: GlintShows,
+}
+
+/// What this process has learned about the answers of this Glint.
+#[derive(Default)]
+pub struct GlintShows {
+    /// An answer showed an `externalRunId`.
+    pub external_id: AtomicBool,
+    /// An answer to a claim showed no part of it, and the search did not find it.
+    pub no_claim: AtomicBool,
+    /// It was logged what cannot be promised with this Glint.
+    pub is_logged: AtomicBool,
+}
+
+/// One invocation's means. Cloning is cheap.
 #[derive(Clone)]
 pub struct Context {
-    pub app: Arc<App>,
+    pub app: Arc<Services>,
     pub metrics: Arc<Metrics>,
     /// The invocation's end, by the clock that does not jump.
     pub deadline: Instant,
@@ -25,7 +58,7 @@ pub struct Context {
 }
 
 impl Context {
-    pub fn new(app: &Arc<App>, began: SystemTime, deadline: Instant) -> Self {
+    pub fn new(app: &Arc<Services>, began: SystemTime, deadline: Instant) -> Self {
         Self { app: Arc::clone(app), metrics: Arc::default(), deadline, began }
     }
 
@@ -42,18 +75,24 @@ impl Context {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
-    /// Freshness calls have to be over.
+    /// When calls have to be over.
     pub fn call_deadline(&self) -> Instant {
         self.deadline.checked_sub(CALL_MARGIN).unwrap_or(self.deadline)
     }
 
-    /// Freshness unfinished deliveries are given back to their source.
+    /// When unfinished deliveries are given back to their source.
     pub fn response_deadline(&self) -> Instant {
         self.deadline.checked_sub(RESPONSE_MARGIN).unwrap_or(self.deadline)
     }
 
     pub fn freshness(&self) -> Freshness {
         Freshness { now: self.began, deadline: self.call_deadline() }
+    }
+
+    /// Fails unless the invocation lasts for `enough`.
+    pub fn ensure_time_left(&self, enough: Duration) -> Result<(), Outcome> {
+        let too_late = || Outcome::Deferred(RetryLater::new("too little time is left in the invocation"));
+        if self.left() < enough { Err(too_late()) } else { Ok(()) }
     }
 
     /// Awaits `call`, and adds how long it took to `metric`.
@@ -68,13 +107,32 @@ impl Context {
     pub async fn glint<T>(&self, call: impl Future<Output = Result<T, GlintError>>) -> Result<T, GlintError> {
         let result = self.timed(Metric::GlintLatency, call).await;
         match &result {
-            Err(GlintError::Unavailable { .. } | GlintError::LoginExpired | GlintError::CredentialsRefused) => {
-                self.metrics.count(Metric::GlintFaults);
-            }
+            Err(
+                GlintError::Unavailable { .. }
+                | GlintError::ResponseLost(_)
+                | GlintError::Denied
+                | GlintError::LoginExpired
+                | GlintError::CredentialsRefused,
+            ) => self.metrics.count(Metric::GlintFaults),
             Err(GlintError::NoCredentials(_)) => self.metrics.count(Metric::SecretsManagerFaults),
             _ => {}
         }
         result
+    }
+
+    /// How the run stands in Glint.
+    pub async fn run_state(&self, id: &RunId) -> Result<RunState, GlintError> {
+        self.glint(self.app.glint.run(id, self.freshness())).await
+    }
+
+    /// Patches the run in Glint.
+    pub async fn patch(&self, id: &RunId, patch: &RunPatch) -> Result<PatchResult, GlintError> {
+        self.glint(self.app.glint.patch(id, patch, self.freshness())).await
+    }
+
+    /// Adds a line to the run's log in Glint. Best effort: nothing waits for it.
+    pub async fn log(&self, id: &RunId, message: &str) -> Result<(), GlintError> {
+        self.glint(self.app.glint.log(id, message, self.freshness())).await
     }
 
     /// Glint's client id and secret.
@@ -84,5 +142,11 @@ impl Context {
             self.metrics.count(Metric::SecretsManagerFaults);
         }
         cached
+    }
+
+    /// The page of the run's project, for a person who has to look.
+    pub fn project_page(&self, run: &RunRequest, metadata: &DeliveryMetadata) -> String {
+        let project = run.project_path().or_else(|| metadata.target.project.clone());
+        project.map_or_else(|| "the project".to_owned(), |path| self.app.gitlab.project_url(&path))
     }
 }

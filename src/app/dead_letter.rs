@@ -1,47 +1,106 @@
-//! A dead letter ends its run, so that none stays in progress for ever.
+//! A dead letter ends its run, so that none stays in progress for ever. It starts nothing.
 
+use super::attempt::LastKnown;
 use super::context::Context;
-use super::start_run::{ensure_ours, from_glint_error};
-use crate::glint::run::{RunRequest, RunStatus};
-use crate::outcome::messages;
-use crate::outcome::{Handled, Outcome, RetryLater, Unconfirmed};
+use super::find_pipeline::{LookUp, Target, look_up, memory_of, read_run};
+use super::report_run::{end_run, link_pipeline};
+use crate::deadlines::{MAX_DEAD_LETTER_AGE, REPORT_GRACE};
+use crate::glint::run::{RunRequest, RunState, RunStatus};
+use crate::outcome::memory::{Memory, is_claim_old};
+use crate::outcome::{GivenUp, Handled, Outcome, RetryLater, Unconfirmed};
 use crate::source::DeliveryMetadata;
 use crate::telemetry::Metric;
+use crate::trigger::build_trigger_request;
 
-impl Context {
-    /// Ends the run of a message that failed too often, unless a pipeline of it may be running.
-    pub async fn end_dead_run(&self, run: &RunRequest, metadata: &DeliveryMetadata) -> Handled {
-        let handled = |outcome| Handled::new(Some(run.id.clone()), outcome);
-        if let Err(outcome) = ensure_ours(run, metadata) {
-            return handled(outcome);
-        }
-        let state = match self.glint(self.app.glint.run(&run.id, self.freshness())).await {
-            Ok(state) => state,
-            Err(error) => return handled(from_glint_error(error)),
-        };
-        if state.status == RunStatus::Ended || state.is_linked() {
-            return handled(Outcome::Duplicate);
-        }
-        let label = state.label.as_deref().unwrap_or_default();
-        if !messages::is_open(label) && !messages::is_claim(label) {
-            return handled(Outcome::Ignored("the dead letter's run has_label a label that its pipeline may have set"));
-        }
-        let outcome = if messages::is_claim(label) {
-            Outcome::Unconfirmed(Unconfirmed {
-                why: "GitLab never confirmed the pipeline".to_owned(),
-                project_url: self.project_page(run, metadata),
-                foreign_label: false,
-                settled: true,
-            })
-        } else {
-            Outcome::Deferred(RetryLater::new("the message failed too often and was set aside"))
-        };
-        match self.told(&run.id, outcome.report(true), run.synchronized || state.synchronized).await {
-            Ok(_) => {
-                self.metrics.count(Metric::RunsDeadLettered);
-                Handled { gave_up: true, ..handled(outcome) }
-            }
-            Err(error) => handled(from_glint_error(error)),
-        }
+/// Ends the run of a message that failed too often. Where a trigger may have been sent, looks for the pipeline first.
+pub async fn end_dead_run(context: &Context, run: &RunRequest, metadata: &DeliveryMetadata) -> Handled {
+    let (Ok(outcome) | Err(outcome)) = end(context, run, metadata).await;
+    Handled::new(Some(run.id.clone()), outcome)
+}
+
+async fn end(context: &Context, run: &RunRequest, metadata: &DeliveryMetadata) -> Result<Outcome, Outcome> {
+    let state = read_run(context, run, metadata).await?;
+    if state.status == RunStatus::Ended {
+        return Ok(Outcome::Duplicate);
     }
+    let given_up = match memory_of(context, run, metadata, &state).await? {
+        Memory::Linked => return Ok(Outcome::Duplicate),
+        Memory::Claimed => {
+            let given_up = match look(context, run, metadata, &state).await? {
+                Looked::Linked(outcome) => return Ok(outcome),
+                Looked::GiveUp(given_up) => given_up,
+            };
+            // Another message of the run may have been at work meanwhile.
+            let state = read_run(context, run, metadata).await?;
+            if state.status == RunStatus::Ended || memory_of(context, run, metadata, &state).await? == Memory::Linked {
+                return Ok(Outcome::Duplicate);
+            }
+            given_up
+        }
+        Memory::Open | Memory::Unclear => {
+            GivenUp::NotStarted("the message failed too often and was set aside".to_owned())
+        }
+    };
+    let outcome = Outcome::GivenUp(given_up);
+    let Some(report) = outcome.report() else { return Ok(outcome) };
+    end_run(context, &run.id, report, run.synchronized || state.synchronized).await?;
+    context.metrics.count(Metric::RunsDeadLettered);
+    Ok(outcome)
+}
+
+enum Looked {
+    Linked(Outcome),
+    GiveUp(GivenUp),
+}
+
+/// Looks for the pipeline of a claimed run, once its trigger has come to its end and a report that was queued behind the message has had time to arrive.
+async fn look(
+    context: &Context,
+    run: &RunRequest,
+    metadata: &DeliveryMetadata,
+    state: &RunState,
+) -> Result<Looked, Outcome> {
+    let project_url = context.project_page(run, metadata);
+    let unconfirmed = |why: &str| Unconfirmed { why: why.to_owned(), project_url: project_url.clone() };
+    let again = |why: &str| Err(Outcome::Unconfirmed(unconfirmed(why)));
+    // A FIFO queue sets the time anew when it sets a message aside. Only then could a report behind it be received.
+    let age = metadata.sent_at.map(|sent_at| context.utc() - sent_at);
+    let is_first_look = metadata.source.attempt() <= 1 || age.is_some_and(|age| age < REPORT_GRACE);
+    let may_be_reported = context.app.queue.is_some() && is_first_look;
+    if may_be_reported || (state.updated_at.is_some() && !is_claim_old(state, context.utc())) {
+        return again("its pipeline may still be reported");
+    }
+    let not_confirmed = |why: &str| Ok(Looked::GiveUp(GivenUp::NotConfirmed(unconfirmed(why))));
+    let Some(target) = target(context, run, metadata, state).await? else {
+        return not_confirmed("GitLab never confirmed the pipeline");
+    };
+    match look_up(context, &target).await {
+        LookUp::Found(pipeline) => {
+            let mut known = LastKnown::new(run, context.app.glint.lost_answers());
+            known.see(state);
+            Ok(Looked::Linked(link_pipeline(context, &run.id, pipeline, &known).await))
+        }
+        LookUp::Absent => Ok(Looked::GiveUp(GivenUp::NotStarted("GitLab has no pipeline of this run".to_owned()))),
+        LookUp::NoToken => not_confirmed("GitLab never confirmed the pipeline"),
+        LookUp::Failed(why) if age.is_none_or(|age| age < MAX_DEAD_LETTER_AGE) => again(&why),
+        LookUp::Failed(why) => not_confirmed(&why),
+    }
+}
+
+/// Where the run's pipeline would be; `None` where its message asks for none that can be.
+async fn target(
+    context: &Context,
+    run: &RunRequest,
+    metadata: &DeliveryMetadata,
+    state: &RunState,
+) -> Result<Option<Target>, Outcome> {
+    let credentials = context.credentials().await.map_err(|error| Outcome::Deferred(RetryLater::new(error)))?;
+    let secret = &credentials.value.client_secret;
+    let request = build_trigger_request(run, &metadata.target, &context.app.policy, secret).ok();
+    Ok(request.map(|request| Target {
+        run_id: run.id.clone(),
+        project: request.project.clone(),
+        git_ref: request.git_ref.clone(),
+        created_at: state.created_at.or(run.clicked_at),
+    }))
 }

@@ -1,39 +1,76 @@
 //! Puts what is proven on the runs queue, so that a burst or an outage costs no run.
 
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
 use super::context::Context;
 use super::verify_delivery::Task;
-use crate::aws::sqs::Message;
+use crate::aws::sqs::{Message, Queue, QueueError};
+use crate::deadlines::{ENQUEUE_INTERVAL, ENQUEUE_TIMEOUT};
 use crate::glint::run::{Backend, RunRequest, UrlTarget};
-use crate::outcome::{Handled, Outcome, RetryLater};
-use crate::source::{DeliveryMetadata, KIND, KIND_HOOK};
+use crate::outcome::{Outcome, RetryLater};
+use crate::source::{DeliveryMetadata, KIND, KIND_HOOK, Source};
 use crate::verify::SignatureHeaders;
 
-impl Context {
-    /// Hands the task over, where there is a queue and the task did not come from it. `None` where it is to be done in place.
-    pub async fn enqueue(&self, task: &Task, metadata: &DeliveryMetadata) -> Option<Handled> {
-        let queue = self.app.queue.as_ref().filter(|_| metadata.source.should_enqueue())?;
-        let message = match task {
-            Task::Start { run, signature } if waits(run, metadata) => of_run(run, signature.as_ref(), metadata),
-            Task::Follow(event) => Message {
-                body: serde_json::to_string(event).ok()?,
-                group: event.pipeline.external_id(),
-                deduplication: metadata.id.clone()?,
-                attributes: vec![(KIND, KIND_HOOK.to_owned())],
-            },
-            Task::Start { .. } | Task::Report(_) => return None,
-        };
-        let handled = |outcome| Some(Handled::new(task.run_id().cloned(), outcome));
-        match queue.send(&message, self.call_deadline()).await {
-            Ok(()) => handled(Outcome::Enqueued),
-            Err(error) if error.is_transient() && matches!(task, Task::Start { .. }) => {
-                handled(Outcome::Deferred(RetryLater::new(error)))
-            }
-            // Too large, or a character that SQS does not take: the queue will never have it. And a hook comes once, but may be done twice.
-            Err(error) => {
-                tracing::warn!("a delivery of `{}` is handled in place: {error}", message.group);
-                None
-            }
+/// What became of a delivery that may wait on the queue.
+pub enum Enqueued {
+    /// It waits there, or may.
+    Done(Outcome),
+    /// The queue provably does not have it, and its sender does not send it again.
+    Refused(RetryLater),
+    /// It is handled in place: there is no queue, it came from there, or the queue will never take it.
+    InPlace,
+}
+
+/// Puts the task on the queue, where there is one and the task did not come from it.
+pub async fn enqueue(context: &Context, task: &Task, metadata: &DeliveryMetadata) -> Enqueued {
+    let Some(queue) = context.app.queue.as_ref().filter(|_| metadata.source.should_enqueue()) else {
+        return Enqueued::InPlace;
+    };
+    let Some(message) = message(task, metadata) else { return Enqueued::InPlace };
+    let is_run = matches!(task, Task::Start { .. });
+    let is_webhook = is_run && matches!(metadata.source, Source::Http);
+    let limit = if is_webhook { ENQUEUE_TIMEOUT } else { Duration::ZERO };
+    match send(context, queue, &message, limit).await {
+        Ok(()) => Enqueued::Done(Outcome::Enqueued),
+        Err(error) if !error.is_transient() || !is_run => {
+            // SQS will never accept this message, or it is a hook, which may be handled twice.
+            tracing::warn!("a delivery of `{}` is handled in place: {error}", message.group);
+            Enqueued::InPlace
         }
+        Err(error) if is_webhook && !error.may_be_taken() => Enqueued::Refused(RetryLater::new(error)),
+        Err(error) => Enqueued::Done(Outcome::Deferred(RetryLater::new(error))),
+    }
+}
+
+/// Sends the message, again and again for so long as `limit` says: its deduplication id makes that safe.
+async fn send(context: &Context, queue: &Queue, message: &Message, limit: Duration) -> Result<(), QueueError> {
+    let until = (Instant::now() + limit).min(context.call_deadline());
+    let mut may_be_taken = false;
+    loop {
+        let error = match queue.send(message, context.call_deadline()).await {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        may_be_taken |= error.may_be_taken();
+        if !error.is_transient() || Instant::now() + ENQUEUE_INTERVAL >= until {
+            return Err(if may_be_taken { error.after_lost_answer() } else { error });
+        }
+        sleep(ENQUEUE_INTERVAL).await;
+    }
+}
+
+fn message(task: &Task, metadata: &DeliveryMetadata) -> Option<Message> {
+    match task {
+        Task::Start { run, signature } if waits(run, metadata) => Some(of_run(run, signature.as_ref(), metadata)),
+        Task::Follow(event) => Some(Message {
+            body: serde_json::to_string(event).ok()?,
+            group: event.pipeline.external_id(),
+            deduplication: metadata.id.clone()?,
+            attributes: vec![(KIND, KIND_HOOK.to_owned())],
+        }),
+        Task::Start { .. } | Task::Report(_) => None,
     }
 }
 

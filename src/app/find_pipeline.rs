@@ -1,73 +1,172 @@
-//! A run that has_label a claim: was its pipeline created or not? Never a second trigger on a guess.
+//! Finds out whether a run has its pipeline: from what Glint shows of the run, and from GitLab. Starts nothing.
 
-use chrono::TimeDelta;
+use std::sync::atomic::Ordering;
+
+use chrono::{DateTime, Utc};
+use secrecy::SecretString;
 
 use super::context::Context;
-use crate::deadlines::CLAIM_TTL;
-use crate::gitlab::types::Pipeline;
+use crate::deadlines::{LOOKUP_MARGIN, MAX_MESSAGE_AGE, MAX_READ_LAG};
+use crate::gitlab::types::{Pipeline, Project, Ref};
 use crate::gitlab::webhook;
-use crate::glint::run::{RunRequest, RunState};
-use crate::source::DeliveryMetadata;
-use crate::trigger::TriggerRequest;
+use crate::glint::GlintError;
+use crate::glint::run::{RunId, RunRequest, RunState, RunStatus};
+use crate::outcome::memory::{self, Memory};
+use crate::outcome::{Outcome, RetryLater};
+use crate::source::{DeliveryMetadata, Source};
+use crate::verify;
 
-/// Clocks differ.
-const EARLIER: TimeDelta = TimeDelta::minutes(1);
+/// Where the pipeline of a run would be.
+#[derive(Clone, Debug)]
+pub struct Target {
+    pub run_id: RunId,
+    pub project: Project,
+    pub git_ref: Ref,
+    /// When Glint created the run, where it says so.
+    pub created_at: Option<DateTime<Utc>>,
+}
 
-impl Context {
-    /// The run's pipeline, or `None` where it is proven that there is none. An error says why neither is known yet.
-    pub async fn confirmed(
-        &self,
-        run: &RunRequest,
-        plan: &TriggerRequest<'_>,
-        metadata: &DeliveryMetadata,
-        state: &RunState,
-    ) -> Result<Option<Pipeline>, String> {
-        let token = match self.app.secrets.read_token(self.freshness()).await {
-            Ok(Some(token)) => token,
-            Ok(None) => return Err("an earlier trigger of this run was not confirmed".to_owned()),
-            Err(error) => {
-                return Err(format!(
-                    "an earlier trigger of this run was not confirmed, and cannot be looked up: {error}"
-                ));
-            }
-        };
-        let sent_at = [run.clicked_at, metadata.sent_at]
-            .into_iter()
-            .flatten()
-            .min()
-            .or(state.updated_at)
-            .unwrap_or_else(|| self.utc());
-        let by = self.call_deadline();
-        let candidates = self
-            .app
-            .gitlab
-            .send_trigger(&plan.project, &plan.git_ref, sent_at - EARLIER, &token, by)
-            .await
-            .map_err(|error| error.to_string())?;
-        for pipeline in candidates {
-            let variables =
-                self.app.gitlab.variables(&pipeline, &token, by).await.map_err(|error| error.to_string())?;
-            if variables
-                .iter()
-                .any(|variable| names_run(&variable.key, variable.value.as_deref().unwrap_or_default(), run))
-            {
-                return Ok(Some(pipeline));
-            }
-        }
-        if self.is_settled(state) { Ok(None) } else { Err("no pipeline of this run is there yet".to_owned()) }
-    }
+/// What a look at GitLab's pipelines says.
+#[derive(Debug)]
+pub enum LookUp {
+    Found(Pipeline),
+    /// Every candidate was read, and none is of this run. Counts only where the claim is old.
+    Absent,
+    /// No read token is set.
+    NoToken,
+    /// It could not be carried out, for this reason.
+    Failed(String),
+}
 
-    /// Whether the run's claim is so old that its trigger has come to whatever end it came to.
-    pub fn is_settled(&self, state: &RunState) -> bool {
-        state.updated_at.is_some_and(|updated_at| self.utc() - updated_at >= CLAIM_TTL)
+/// Reads the run. A run that Glint does not know may have been created just now, as long as its message is young.
+pub async fn read_run(context: &Context, run: &RunRequest, metadata: &DeliveryMetadata) -> Result<RunState, Outcome> {
+    context.run_state(&run.id).await.map_err(|error| unless_unknown_yet(context, run, metadata, error))
+}
+
+/// The outcome of a call to Glint that failed. `Glint knows no such run` is believed only of a run whose message is not young.
+pub fn unless_unknown_yet(
+    context: &Context,
+    run: &RunRequest,
+    metadata: &DeliveryMetadata,
+    error: GlintError,
+) -> Outcome {
+    let time = metadata.sent_at.or(run.clicked_at);
+    let is_young =
+        time.map_or(matches!(metadata.source, Source::Http), |time| (context.utc() - time).abs() < MAX_READ_LAG);
+    match error {
+        GlintError::UnknownRun if is_young => Outcome::Deferred(RetryLater::new("Glint does not know the run yet")),
+        error => error.into(),
     }
 }
 
-/// Whether a pipeline's variable carries the run id: `TRIGGER_PAYLOAD` in its own member, or another as its value.
-fn names_run(key: &str, value: &str, run: &RunRequest) -> bool {
-    let id = run.id.as_str();
-    if key != "TRIGGER_PAYLOAD" {
-        return value == id;
+/// What the state of the run says about its pipeline, and where that is unclear, Glint's search for the claim. Never [`Memory::Unclear`].
+pub async fn memory_of(
+    context: &Context,
+    run: &RunRequest,
+    metadata: &DeliveryMetadata,
+    state: &RunState,
+) -> Result<Memory, Outcome> {
+    let shows = &context.app.glint_shows;
+    if state.external_id.is_some() {
+        shows.external_id.store(true, Ordering::Relaxed);
     }
-    webhook::run_token(value).is_some_and(|token| token.run_id == id)
+    let project = run.project_path().or_else(|| metadata.target.project.clone());
+    let project = project.as_deref().filter(|path| Project::by_id(path).is_none());
+    let memory = memory::memory(state, |link| context.app.gitlab.is_pipeline_page(link, project));
+    let shows_external_id = shows.external_id.load(Ordering::Relaxed);
+    // A Glint that shows nothing of a claim may still find it.
+    let is_blank = state.label.is_none() && state.links.is_empty() && state.external_id.is_none();
+    let may_be_hidden =
+        is_blank && !shows_external_id && (metadata.source.attempt() > 1 || shows.no_claim.load(Ordering::Relaxed));
+    if memory != Memory::Unclear && !may_be_hidden {
+        return Ok(memory);
+    }
+    if is_claim_listed(context, &run.id).await? {
+        return Ok(Memory::Claimed);
+    }
+    // Where somebody set both, a Glint that shows no `externalRunId` may hide that the run is linked.
+    let both_are_foreign = state.label.is_some() && !state.links.is_empty();
+    let may_be_linked = both_are_foreign && !shows_external_id && metadata.source.attempt() > 1;
+    let can_look = context.app.config.read_secret_id.is_some();
+    Ok(if may_be_linked && can_look { Memory::Claimed } else { Memory::Open })
+}
+
+/// Whether Glint's search for the claim lists this run and nothing else: a Glint that ignores the filter lists everything.
+pub async fn is_claim_listed(context: &Context, run: &RunId) -> Result<bool, Outcome> {
+    let claim = memory::claim_id(run);
+    match context.glint(context.app.glint.runs_by_external_id(&claim, context.freshness())).await {
+        Ok(runs) => Ok(runs.len() == 1 && runs[0].id == *run),
+        Err(GlintError::UnknownRun | GlintError::Refused { .. }) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether the run may still be started.
+pub fn ensure_in_progress(state: &RunState) -> Result<(), Outcome> {
+    match &state.status {
+        RunStatus::Ended => Err(Outcome::Duplicate),
+        RunStatus::InProgress => Ok(()),
+        RunStatus::WaitingForApproval => Err(Outcome::Deferred(RetryLater::new("the run waits for approval in Glint"))),
+        RunStatus::Unknown(word) => {
+            Err(Outcome::Deferred(RetryLater::new(format!("Glint says the run is `{word}`, which is not known here"))))
+        }
+    }
+}
+
+/// Looks for the pipeline whose payload names the run with a proof that holds.
+pub async fn look_up(context: &Context, target: &Target) -> LookUp {
+    let token = match context.app.secrets.read_token(context.freshness()).await {
+        Ok(Some(token)) => token,
+        Ok(None) => return LookUp::NoToken,
+        Err(error) => return LookUp::Failed(error.to_string()),
+    };
+    let created_at = target.created_at.unwrap_or_else(|| context.utc() - MAX_MESSAGE_AGE);
+    let by = context.call_deadline();
+    let gitlab = &context.app.gitlab;
+    let candidates =
+        gitlab.send_trigger(&target.project, &target.git_ref, created_at - LOOKUP_MARGIN, &token, by).await;
+    let candidates = match candidates {
+        Ok(candidates) => candidates,
+        Err(error) => return LookUp::Failed(error.to_string()),
+    };
+    let mut failure = None;
+    for pipeline in candidates {
+        let variables = match gitlab.variables(&pipeline, &token, by).await {
+            Ok(variables) => variables,
+            Err(error) => {
+                failure = Some(error.to_string());
+                continue;
+            }
+        };
+        for variable in variables.iter().filter(|variable| variable.key == "TRIGGER_PAYLOAD") {
+            match proves_run(context, target, &pipeline, variable.value.as_deref().unwrap_or_default()).await {
+                Ok(true) => return LookUp::Found(pipeline),
+                Ok(false) => {}
+                Err(error) => failure = Some(error),
+            }
+        }
+    }
+    failure.map_or(LookUp::Absent, LookUp::Failed)
+}
+
+/// Whether a `TRIGGER_PAYLOAD` names the run with a proof that holds for its project.
+async fn proves_run(
+    context: &Context,
+    target: &Target,
+    pipeline: &Pipeline,
+    trigger_payload: &str,
+) -> Result<bool, String> {
+    let id = target.run_id.as_str();
+    let Some(token) = webhook::run_token(trigger_payload).filter(|token| token.run_id == id) else {
+        return Ok(false);
+    };
+    // An action may name its project by the number.
+    let names = [target.project.path().to_lowercase(), pipeline.project_id.to_string()];
+    let holds = |secret: &SecretString| names.iter().any(|name| verify::verify_run(secret, name, id, &token.proof));
+    let current = context.credentials().await.map_err(|error| error.to_string())?;
+    if holds(&current.value.client_secret) {
+        return Ok(true);
+    }
+    let others = context.app.secrets.other_glint_versions(&current, context.freshness()).await;
+    Ok(others.map_err(|error| error.to_string())?.iter().any(|other| holds(&other.value.client_secret)))
 }

@@ -1,84 +1,87 @@
-//! The one line that says what became of a delivery, and its metrics.
+//! Logs what happened to a delivery, in one line, and counts it.
 
 use tokio::time::Instant;
 
 use super::context::Context;
 use super::verify_delivery::Task;
-use crate::outcome::{Handled, Outcome};
-use crate::source::DeliveryMetadata;
-use crate::telemetry::Metric;
+use crate::outcome::{Handled, Level, Outcome};
+use crate::source::{DeliveryMetadata, Source};
 
-/// What a line is about.
+/// What a line says beside the outcome.
 #[derive(Debug, Default)]
 pub struct LogFields {
     message_id: Option<String>,
     project: Option<String>,
     attempt: u32,
+    /// Whether the source delivers again what asks for it.
+    is_redelivered: bool,
 }
 
 impl LogFields {
-    /// A message of which only the id is known.
-    pub fn message(id: &Option<String>) -> Self {
-        Self { message_id: id.clone(), project: None, attempt: 1 }
-    }
-
     /// A delivery, and what it asks for where that could be read.
     pub fn delivery(metadata: &DeliveryMetadata, task: Option<&Task>) -> Self {
-        let attempt = metadata.source.attempt();
-        let project = task.and_then(Task::project).or_else(|| metadata.target.project.clone());
-        Self { message_id: metadata.id.clone(), project, attempt }
+        Self {
+            message_id: metadata.id.clone(),
+            project: task.and_then(Task::project).or_else(|| metadata.target.project.clone()),
+            attempt: metadata.source.attempt(),
+            is_redelivered: !matches!(metadata.source, Source::Http),
+        }
     }
 }
 
-impl Context {
-    /// Counts and logs `handled`.
-    pub fn log_outcome(&self, handled: Handled, started: Instant, fields: &LogFields) -> Handled {
-        self.metrics.count(Metric::of(&handled.outcome));
-        if handled.gave_up {
-            self.metrics.count(Metric::RunsGivenUp);
-        }
-        let words = words(&handled);
-        let pipeline_id = handled.outcome.pipeline().map(|pipeline| pipeline.id);
-        let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        macro_rules! line {
-            ($level:ident) => {
-                tracing::$level!(
-                    run_id = handled.run_id.as_ref().map(|id| id.as_str()),
-                    project = fields.project.as_deref(),
-                    outcome = handled.outcome.name(),
-                    pipeline_id,
-                    message_id = fields.message_id.as_deref(),
-                    redeliver = handled.should_redeliver(),
-                    attempt = fields.attempt,
-                    duration_ms,
-                    "{words}"
-                )
-            };
-        }
-        match &handled.outcome {
-            Outcome::Unreported { .. } | Outcome::Unconfirmed(_) => line!(error),
-            Outcome::Invalid(_)
-            | Outcome::Rejected(_)
-            | Outcome::Deferred(_)
-            | Outcome::Unreadable { .. }
-            | Outcome::Unauthenticated(_) => line!(warn),
-            _ => line!(info),
-        }
-        handled
+/// Counts and logs `handled`.
+pub fn log_outcome(context: &Context, handled: Handled, started: Instant, fields: &LogFields) -> Handled {
+    context.metrics.count(handled.outcome.metric());
+    let message = message(&handled);
+    let pipeline_id = handled.outcome.pipeline().map(|pipeline| pipeline.id);
+    let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    macro_rules! line {
+        ($level:ident) => {
+            tracing::$level!(
+                run_id = handled.run_id.as_ref().map(|id| id.as_str()),
+                project = fields.project.as_deref(),
+                outcome = handled.outcome.name(),
+                pipeline_id,
+                message_id = fields.message_id.as_deref(),
+                redeliver = fields.is_redelivered.then(|| handled.should_redeliver()),
+                attempt = fields.attempt,
+                duration_ms,
+                "{message}"
+            )
+        };
     }
+    match handled.outcome.level() {
+        Level::Error => line!(error),
+        Level::Warn => line!(warn),
+        Level::Info => line!(info),
+    }
+    handled
 }
 
 /// A sentence that stands alone.
-fn words(handled: &Handled) -> String {
-    let fields = handled.run_id.as_ref().map_or_else(|| "a delivery".to_owned(), |id| format!("run `{id}`"));
-    let outcome = match &handled.outcome {
-        Outcome::Enqueued => "handed over".to_owned(),
-        other => other.name().to_lowercase(),
+fn message(handled: &Handled) -> String {
+    let subject = handled.run_id.as_ref().map_or_else(|| "a delivery".to_owned(), |id| format!("run `{id}`"));
+    let predicate = match &handled.outcome {
+        Outcome::Started(_) => "is started",
+        Outcome::Duplicate => "is linked or ended already",
+        Outcome::Ignored(_) => "is ignored",
+        Outcome::Invalid(_) => "is invalid",
+        Outcome::Rejected(_) => "is rejected",
+        Outcome::Deferred(_) => "is deferred",
+        Outcome::GivenUp(_) => "is given up",
+        Outcome::Unreported { .. } => "is started, and Glint could not be told",
+        Outcome::Reported => "is reported to Glint",
+        Outcome::Unconfirmed(_) => "is unconfirmed",
+        Outcome::Finished(_) => "is finished",
+        Outcome::Progressed(_) => "has moved on",
+        Outcome::Enqueued => "is enqueued",
+        Outcome::Unreadable { .. } => "is unreadable",
+        Outcome::Unauthenticated(_) => "is refused",
     };
     let link = || handled.outcome.pipeline().map(|pipeline| format!(": {}", pipeline.url));
     let reason = handled.outcome.reason().map(|(reason, hint)| {
         let hint = hint.map(|hint| format!(" (hint: {hint})")).unwrap_or_default();
         format!(": {reason}{hint}")
     });
-    format!("{fields} is {outcome}{}", reason.or_else(link).unwrap_or_default())
+    format!("{subject} {predicate}{}", reason.or_else(link).unwrap_or_default())
 }

@@ -1,13 +1,12 @@
-//! The loop closes: a pipeline's event becomes its run's.
+//! Moves or ends the run that a pipeline's event belongs to.
 
 use super::context::Context;
-use super::start_run::from_glint_error;
 use crate::gitlab::types::{Pipeline, PipelineEvent, PipelineStatus, RunToken};
 use crate::glint::GlintError;
 use crate::glint::PatchResult;
-use crate::glint::run::{RunId, RunPatch, RunState, RunStatus};
-use crate::outcome::deployment;
-use crate::outcome::{Handled, Outcome, RetryLater};
+use crate::glint::run::{RunId, RunPatch, RunReport, RunState, RunStatus};
+use crate::outcome::memory::links_with;
+use crate::outcome::{Handled, Outcome, RetryLater, deployment, messages};
 use crate::verify;
 
 impl Context {
@@ -15,7 +14,7 @@ impl Context {
     pub async fn follow(&self, event: &PipelineEvent, is_last: bool) -> Handled {
         match self.find_run(event).await {
             Ok(Some(state)) => {
-                let outcome = self.apply(&state, event, is_last).await.unwrap_or_else(from_glint_error);
+                let outcome = self.apply(&state, event, is_last).await.unwrap_or_else(Outcome::from);
                 Handled::new(Some(state.id), outcome)
             }
             Ok(None) => Handled::new(None, Outcome::Ignored("no run in progress belongs to the pipeline")),
@@ -28,7 +27,7 @@ impl Context {
         let found = self
             .glint(self.app.glint.runs_by_external_id(&event.pipeline.external_id(), self.freshness()))
             .await
-            .map_err(from_glint_error)?;
+            .map_err(Outcome::from)?;
         let linked: Vec<RunState> = found.into_iter().filter(|run| is_of(run, &event.pipeline)).collect();
         if !linked.is_empty() {
             return Ok(linked.into_iter().find(|run| run.status == RunStatus::InProgress));
@@ -40,7 +39,7 @@ impl Context {
                 Ok(Some(state).filter(|run| run.status == RunStatus::InProgress && may_be_of(run, &event.pipeline)))
             }
             Err(GlintError::UnknownRun) => Ok(None),
-            Err(error) => Err(from_glint_error(error)),
+            Err(error) => Err(Outcome::from(error)),
         }
     }
 
@@ -51,7 +50,7 @@ impl Context {
         let deferred = |error| Outcome::Deferred(RetryLater::new(error));
         let kept = self.credentials().await.map_err(deferred)?;
         // An action may name its project by the number.
-        let names = [event.project.clone(), event.pipeline.project_id.to_string()];
+        let names = [event.project.to_lowercase(), event.pipeline.project_id.to_string()];
         let proves = |secret, name: &String| verify::verify_run(secret, name, id.as_str(), &run_token.proof);
         let holds = |secret| names.iter().any(|name| proves(secret, name));
         if holds(&kept.value.client_secret) {
@@ -67,23 +66,52 @@ impl Context {
         } else {
             Outcome::Progressed(Box::new(event.clone()))
         };
-        let Some(mut report) = outcome.report(false) else { return Ok(outcome) };
+        let Some(mut report) = outcome.report() else { return Ok(outcome) };
         link(&mut report.update, run, &event.pipeline);
-        if !event.status.is_final() && run.label == report.update.status_label && report.update.links.is_empty() {
+        if event.status.is_final() {
+            return self
+                .end_run(run, event, is_last, report)
+                .await
+                .map(|is_ended| if is_ended { outcome } else { Outcome::Duplicate });
+        }
+        report.update.status_label = report
+            .update
+            .status_label
+            .filter(|label| run.label.as_ref() != Some(label) && messages::may_replace(run.label.as_deref(), label));
+        if report.update == RunPatch::default() {
             return Ok(Outcome::Duplicate);
         }
-        if let Some(log) = report.log.take() {
-            drop(self.glint(self.app.glint.log(&run.id, &log, self.freshness())).await);
+        match self.patch(&run.id, &report.update).await? {
+            PatchResult::Applied(_) => {}
+            PatchResult::AlreadyEnded => return Ok(Outcome::Duplicate),
         }
+        if let Some(log) = report.log {
+            drop(self.log(&run.id, &log).await);
+        }
+        Ok(outcome)
+    }
+
+    /// Writes the entity, then the log line, then the patch that ends the run. Whether it was this that ended it.
+    async fn end_run(
+        &self,
+        run: &RunState,
+        event: &PipelineEvent,
+        is_last: bool,
+        mut report: RunReport,
+    ) -> Result<bool, GlintError> {
         if event.status == PipelineStatus::Success {
             self.upsert_deployment(run, event, is_last).await?;
+        }
+        if let Some(log) = report.log.take() {
+            drop(self.log(&run.id, &log).await);
         }
         if run.synchronized {
             report.update.status = None;
         }
-        match self.glint(self.app.glint.patch(&run.id, &report.update, self.freshness())).await? {
-            PatchResult::Applied(_) => Ok(outcome),
-            PatchResult::AlreadyEnded => Ok(Outcome::Duplicate),
+        match self.patch(&run.id, &report.update).await {
+            Ok(PatchResult::Applied(_)) => Ok(true),
+            Ok(PatchResult::AlreadyEnded) | Err(GlintError::UnknownRun) => Ok(false),
+            Err(error) => Err(error),
         }
     }
 
@@ -105,38 +133,37 @@ impl Context {
             deployment.blueprint,
             run.id
         );
-        drop(
-            self.glint(self.app.glint.log(
-                &run.id,
-                &format!("No {} entity was written: {trouble}", deployment.blueprint),
-                self.freshness(),
-            ))
-            .await,
-        );
+        drop(self.log(&run.id, &format!("No {} entity was written: {trouble}", deployment.blueprint)).await);
         Ok(())
     }
 }
 
 /// Whether the run is linked to this pipeline. A Glint that does not know the filter would list other runs.
 fn is_of(run: &RunState, pipeline: &Pipeline) -> bool {
-    match (&run.external_id, run.links.first()) {
-        (Some(id), _) => *id == pipeline.external_id(),
-        (None, Some(link)) => *link == pipeline.url,
-        (None, None) => false,
+    run.external_id.as_ref() == Some(&pipeline.external_id())
+        || (run.external_id.is_none() && run.links.contains(&pipeline.url))
+}
+
+/// Whether the run is linked to this pipeline, or to none yet. Links of others do not count.
+fn may_be_of(run: &RunState, pipeline: &Pipeline) -> bool {
+    match run.external_id.as_deref() {
+        Some(id) if Pipeline::parse_external_id(id).is_some() => id == pipeline.external_id(),
+        _ => {
+            let pages = pipeline.url.rsplit_once('/').map_or("", |(pages, _)| pages);
+            let mut of_project = run.links.iter().filter(|link| {
+                link.get(..pages.len()).is_some_and(|start| !pages.is_empty() && start.eq_ignore_ascii_case(pages))
+            });
+            run.links.contains(&pipeline.url) || of_project.next().is_none()
+        }
     }
 }
 
-/// Whether the run is linked to this pipeline, or to none yet.
-fn may_be_of(run: &RunState, pipeline: &Pipeline) -> bool {
-    let link = run.links.first().is_none_or(|link| *link == pipeline.url);
-    let external_id = run.external_id.as_ref().is_none_or(|id| *id == pipeline.external_id());
-    link && external_id
-}
-
-/// Links a run whose report has not arrived.
+/// Adds the link and the external id where the run lacks them.
 fn link(update: &mut RunPatch, run: &RunState, pipeline: &Pipeline) {
-    if run.external_id.is_none() {
-        update.links = vec![pipeline.url.clone()];
+    if !run.links.contains(&pipeline.url) {
+        update.links = links_with(&pipeline.url, &run.links);
+    }
+    if run.external_id.as_ref() != Some(&pipeline.external_id()) {
         update.external_run_id = Some(pipeline.external_id());
     }
 }

@@ -1,162 +1,239 @@
-//! Reports an outcome to Glint, and delays redelivery of what is deferred.
+//! Reports the outcome of an attempt to Glint, and delays the redelivery of what is deferred.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
+use tokio::time::sleep;
+
+use super::attempt::{Attempt, Claim, LastKnown};
 use super::context::Context;
-use crate::deadlines::MIN_REDELIVERY_DELAY;
+use super::find_pipeline::{LookUp, Target, look_up, memory_of, read_run};
+use super::report_run::{end_run, link_pipeline};
+use crate::deadlines::{LOOKUP_INTERVAL, MAX_REDELIVERY_JITTER, MIN_REDELIVERY_DELAY, MIN_TIME_TO_LOOK_AGAIN};
 use crate::glint::GlintError;
-use crate::glint::PatchResult;
-use crate::glint::run::{RunId, RunReport, RunRequest, RunState, RunStatus};
-use crate::outcome::messages;
-use crate::outcome::{Handled, Outcome, RetryLater};
+use crate::glint::run::{RunId, RunPatch, RunRequest, RunState, RunStatus};
+use crate::outcome::memory::{Memory, take_back_patch};
+use crate::outcome::{GivenUp, Handled, Outcome, RetryLater, Unconfirmed, messages};
 use crate::source::{DeliveryMetadata, Source};
 
-/// What is known of the run in Glint, step by step.
-#[derive(Debug, Default)]
-pub struct LastKnown {
-    /// Its label, as last seen or written.
-    pub label: Option<String>,
-    /// Glint ends it from our reply.
-    pub synchronized: bool,
-    /// Glint has sanitize_line the run: before that there is nothing to write to.
-    pub seen: bool,
+/// Tells Glint of the attempt's outcome. Returns what then has happened to the delivery.
+pub async fn report_outcome(
+    context: &Context,
+    run: &RunRequest,
+    metadata: &DeliveryMetadata,
+    attempt: Attempt,
+) -> Handled {
+    let Attempt { outcome, known } = attempt;
+    let outcome = match outcome {
+        Outcome::Invalid(_) | Outcome::Rejected(_) => report_end(context, run, outcome, &known).await,
+        Outcome::Deferred(retry_later) => report_deferred(context, run, metadata, retry_later, &known).await,
+        Outcome::Unconfirmed(unconfirmed) => report_unconfirmed(context, run, metadata, unconfirmed, &known).await,
+        other => other,
+    };
+    let handled = Handled::new(Some(run.id.clone()), outcome);
+    delay_redelivery(context, metadata, &handled, known.lost_answers_before).await;
+    handled
 }
 
-impl LastKnown {
-    pub fn see(&mut self, run: &RunRequest, state: &RunState) {
-        self.seen = true;
-        self.label.clone_from(&state.label);
-        self.synchronized = run.synchronized || state.synchronized;
-    }
-}
-
-impl Context {
-    /// Tells Glint of `outcome`, and says what the source has to do.
-    pub async fn settled(
-        &self,
-        run: &RunRequest,
-        metadata: &DeliveryMetadata,
-        outcome: Outcome,
-        last_known: &LastKnown,
-    ) -> Handled {
-        let (most, now) = (self.app.config.max_receives, self.utc());
-        let handled = |outcome| Handled::new(Some(run.id.clone()), outcome);
-        match &outcome {
-            Outcome::Invalid(_) | Outcome::Rejected(_) => {
-                match self.report_or_enqueue(run, outcome.report(false), last_known.synchronized).await {
-                    Ok(()) => handled(outcome),
-                    Err(error) => self.waiting(metadata, handled(unreported(&outcome, &error))).await,
-                }
-            }
-            Outcome::Deferred(_) if metadata.source.is_final_attempt(most, now) => {
-                // What Glint did not show may be running: whoever looks next, be it at the dead letter, must see it first.
-                if last_known.seen || matches!(metadata.source, Source::Http) {
-                    self.given_up(run, metadata, outcome, last_known).await
-                } else {
-                    handled(outcome)
-                }
-            }
-            Outcome::Deferred(_) => {
-                if last_known.seen && last_known.label.as_deref() != Some(messages::WAITING_TO_RETRY) {
-                    self.try_report(&run.id, outcome.report(false)).await;
-                }
-                self.waiting(metadata, handled(outcome)).await
-            }
-            Outcome::Unconfirmed(unconfirmed) => {
-                let ends = metadata.source.fails_unconfirmed(most, now, unconfirmed.settled);
-                // Writing the label again would make the claim look younger than it is.
-                if !ends && last_known.label.as_deref() == Some(messages::WAITING_TO_CONFIRM) {
-                    return handled(outcome);
-                }
-                // While the answer was awaited, a hook may have linked or ended the run: then nothing is in unconfirmed.
-                match self.glint(self.app.glint.run(&run.id, self.freshness())).await {
-                    Ok(now) if now.status == RunStatus::Ended || now.is_linked() => handled(Outcome::Duplicate),
-                    Err(_) if !matches!(metadata.source, Source::Http) => handled(outcome),
-                    _ if ends => self.given_up(run, metadata, outcome, last_known).await,
-                    _ => {
-                        self.try_report(&run.id, outcome.report(false)).await;
-                        handled(outcome)
-                    }
-                }
-            }
-            _ => handled(outcome),
+/// Ends the run. If Glint cannot be told, the delivery has to come again.
+async fn report_end(context: &Context, run: &RunRequest, outcome: Outcome, known: &LastKnown) -> Outcome {
+    let Some(report) = outcome.report() else { return outcome };
+    match end_run(context, &run.id, report, known.is_synchronized).await {
+        Ok(_) => outcome,
+        Err(error) => {
+            let wait = if let GlintError::Unavailable { after, .. } = error { after } else { None };
+            let name = outcome.name().to_lowercase();
+            Outcome::Deferred(RetryLater {
+                why: format!("the run is {name}, and Glint could not be told: {error}"),
+                wait,
+            })
         }
-    }
-
-    /// Ends the run with the reason, since there is no further try. If Glint cannot be told, there has to be one.
-    async fn given_up(
-        &self,
-        run: &RunRequest,
-        metadata: &DeliveryMetadata,
-        outcome: Outcome,
-        last_known: &LastKnown,
-    ) -> Handled {
-        let gave_up = match self.told(&run.id, outcome.report(true), run.synchronized || last_known.synchronized).await
-        {
-            Ok(_) => true,
-            // Glint will say the same again, and a topic would bring the record again until it forgets it.
-            Err(GlintError::Refused { .. }) => matches!(metadata.source, Source::Kafka { .. }),
-            Err(_) => false,
-        };
-        Handled { run_id: Some(run.id.clone()), outcome, gave_up }
-    }
-
-    /// Tells Glint, the log line first: an ended run accepts no more. Fails where the update is not taken.
-    pub async fn told(
-        &self,
-        id: &RunId,
-        report: Option<RunReport>,
-        synchronized: bool,
-    ) -> Result<PatchResult, GlintError> {
-        let Some(RunReport { log, mut update }) = report else { return Ok(PatchResult::AlreadyEnded) };
-        if synchronized {
-            update.status = None;
-        }
-        if let Some(log) = log {
-            // A log line is best effort: the summary says the same.
-            drop(self.glint(self.app.glint.log(id, &log, self.freshness())).await);
-        }
-        self.glint(self.app.glint.patch(id, &update, self.freshness())).await
-    }
-
-    async fn try_report(&self, id: &RunId, report: Option<RunReport>) {
-        if let Err(error) = self.told(id, report, false).await {
-            tracing::debug!(run_id = id.as_str(), "the label of run `{id}` was not taken: {error}");
-        }
-    }
-
-    /// Has the queue bring a deferred delivery no earlier than it makes sense. Best effort: the queue's own time-out is the fallback.
-    pub async fn waiting(&self, metadata: &DeliveryMetadata, handled: Handled) -> Handled {
-        let Source::Sqs { receipt: Some(receipt), .. } = &metadata.source else { return handled };
-        let Some(queue) = &self.app.queue else { return handled };
-        if !queue.is(&receipt.queue_arn) {
-            return handled;
-        }
-        let Outcome::Deferred(retry_later) = &handled.outcome else { return handled };
-        let wait = retry_later
-            .wait
-            .unwrap_or_else(|| MIN_REDELIVERY_DELAY + jitter(handled.run_id.as_ref(), metadata.source.attempt()));
-        if let Err(error) = queue.change_visibility(&receipt.handle, wait, self.call_deadline()).await {
-            tracing::debug!("a deferred message comes again by the queue's own time-out: {error}");
-        }
-        handled
     }
 }
 
-/// Up to another minute, so that a burst does not come back as one: another one for each run and each receive.
+async fn report_deferred(
+    context: &Context,
+    run: &RunRequest,
+    metadata: &DeliveryMetadata,
+    retry_later: RetryLater,
+    known: &LastKnown,
+) -> Outcome {
+    let is_final = metadata.source.is_final_attempt(context.app.config.max_receives, context.utc());
+    // If Glint could not be read, a pipeline may already exist: the run is left to the next attempt or the dead-letter queue.
+    if is_final && (known.is_seen || matches!(metadata.source, Source::Http)) {
+        let given_up = GivenUp::NotStarted(retry_later.why.clone());
+        return give_up(context, run, metadata, given_up, known).await.unwrap_or(Outcome::Deferred(retry_later));
+    }
+    let patch = if known.claim == Claim::None {
+        let label = messages::WAITING_TO_RETRY;
+        let is_wanted = known.is_seen
+            && known.label.as_deref() != Some(label)
+            && messages::may_replace(known.label.as_deref(), label);
+        is_wanted.then(|| RunPatch::label(label))
+    } else {
+        Some(take_back_patch(&run.id))
+    };
+    if let Some(patch) = patch
+        && let Err(error) = context.glint(context.app.glint.patch_once(&run.id, &patch, context.freshness())).await
+    {
+        tracing::debug!(run_id = run.id.as_str(), "run `{}` could not be marked as waiting: {error}", run.id);
+    }
+    Outcome::Deferred(retry_later)
+}
+
+async fn report_unconfirmed(
+    context: &Context,
+    run: &RunRequest,
+    metadata: &DeliveryMetadata,
+    unconfirmed: Unconfirmed,
+    known: &LastKnown,
+) -> Outcome {
+    let is_last = is_last_look(context, metadata, known);
+    if is_last {
+        return look_then_end(context, run, metadata, unconfirmed, known).await;
+    }
+    let label = messages::WAITING_TO_CONFIRM;
+    // Writing the label again would make the claim look younger than it is.
+    if known.label.as_deref() == Some(label) || !messages::may_replace(known.label.as_deref(), label) {
+        return Outcome::Unconfirmed(unconfirmed);
+    }
+    // While the answer was awaited, a hook may have linked or ended the run, or somebody may have set its label.
+    let Ok(state) = context.run_state(&run.id).await else { return Outcome::Unconfirmed(unconfirmed) };
+    if is_settled(context, run, metadata, &state).await {
+        return Outcome::Duplicate;
+    }
+    if messages::may_replace(state.label.as_deref(), label)
+        && let Err(error) = context.patch(&run.id, &RunPatch::label(label)).await
+    {
+        tracing::debug!(run_id = run.id.as_str(), "the label of run `{}` was not taken: {error}", run.id);
+    }
+    Outcome::Unconfirmed(unconfirmed)
+}
+
+/// Whether nobody looks at the unconfirmed run after this attempt.
+fn is_last_look(context: &Context, metadata: &DeliveryMetadata, known: &LastKnown) -> bool {
+    let config = &context.app.config;
+    let source = &metadata.source;
+    if known.is_claim_hidden {
+        return true;
+    }
+    if source.promises_no_redelivery() {
+        // Copies may run at once: the one that sent the trigger may still be at work.
+        return known.is_trigger_sent || known.is_claim_old;
+    }
+    let has_dead_letter_consumer = matches!(source, Source::Sqs { .. }) && config.dead_letter_queue_arn.is_some();
+    source.is_final_attempt(config.max_receives, context.utc()) && !has_dead_letter_consumer
+}
+
+/// Looks for the pipeline for as long as the invocation lasts, then ends the run.
+async fn look_then_end(
+    context: &Context,
+    run: &RunRequest,
+    metadata: &DeliveryMetadata,
+    unconfirmed: Unconfirmed,
+    known: &LastKnown,
+) -> Outcome {
+    let given_up = loop {
+        match context.run_state(&run.id).await {
+            Ok(state) if is_settled(context, run, metadata, &state).await => return Outcome::Duplicate,
+            Err(_) if !matches!(metadata.source, Source::Http) => return Outcome::Unconfirmed(unconfirmed),
+            _ => {}
+        }
+        match look_up_target(context, known.target.as_ref()).await {
+            LookUp::Found(pipeline) => return link_pipeline(context, &run.id, pipeline, known).await,
+            LookUp::Absent if known.is_claim_old && !known.is_trigger_sent => {
+                break GivenUp::NotStarted("GitLab has no pipeline of this run".to_owned());
+            }
+            LookUp::Absent | LookUp::Failed(_) if context.left() >= MIN_TIME_TO_LOOK_AGAIN => {
+                sleep(LOOKUP_INTERVAL).await;
+            }
+            LookUp::Absent | LookUp::Failed(_) | LookUp::NoToken => break GivenUp::NotConfirmed(unconfirmed.clone()),
+        }
+    };
+    give_up(context, run, metadata, given_up, known).await.unwrap_or(Outcome::Unconfirmed(unconfirmed))
+}
+
+async fn look_up_target(context: &Context, target: Option<&Target>) -> LookUp {
+    match target {
+        Some(target) => look_up(context, target).await,
+        None => LookUp::NoToken,
+    }
+}
+
+/// Whether the run has ended or has its pipeline by now.
+async fn is_settled(context: &Context, run: &RunRequest, metadata: &DeliveryMetadata, state: &RunState) -> bool {
+    state.status == RunStatus::Ended || matches!(memory_of(context, run, metadata, state).await, Ok(Memory::Linked))
+}
+
+/// Ends the run with the reason, since there is no further attempt. `None` where Glint cannot be told, so that there has to be one.
+async fn give_up(
+    context: &Context,
+    run: &RunRequest,
+    metadata: &DeliveryMetadata,
+    given_up: GivenUp,
+    known: &LastKnown,
+) -> Option<Outcome> {
+    let outcome = Outcome::GivenUp(given_up);
+    match end_run(context, &run.id, outcome.report()?, known.is_synchronized).await {
+        Ok(_) => Some(outcome),
+        // Glint will refuse again, and Kafka would retry the record until it expires.
+        Err(GlintError::Refused { .. }) if matches!(metadata.source, Source::Kafka { .. }) => Some(outcome),
+        Err(_) => None,
+    }
+}
+
+/// Ends the run of a webhook that the queue provably did not take, unless a pipeline of it may be running.
+pub async fn end_unqueued_run(
+    context: &Context,
+    run: &RunRequest,
+    metadata: &DeliveryMetadata,
+    refused: RetryLater,
+) -> Outcome {
+    let state = match read_run(context, run, metadata).await {
+        Ok(state) => state,
+        Err(outcome) => return outcome,
+    };
+    match memory_of(context, run, metadata, &state).await {
+        _ if state.status == RunStatus::Ended => Outcome::Duplicate,
+        Ok(Memory::Linked) => Outcome::Duplicate,
+        Ok(Memory::Open) => {
+            let mut known = LastKnown::new(run, context.app.glint.lost_answers());
+            known.see(&state);
+            let given_up = GivenUp::NotStarted(refused.why.clone());
+            give_up(context, run, metadata, given_up, &known).await.unwrap_or(Outcome::Deferred(refused))
+        }
+        _ => Outcome::Deferred(refused),
+    }
+}
+
+/// Extends the visibility timeout of a deferred message. Best effort.
+///
+/// Not after an answer of Glint was lost: the write may still arrive, and the next attempt must not run before that.
+pub async fn delay_redelivery(
+    context: &Context,
+    metadata: &DeliveryMetadata,
+    handled: &Handled,
+    lost_answers_before: u64,
+) {
+    let (Source::Sqs { receipt: Some(receipt), .. }, Outcome::Deferred(retry_later), Some(queue)) =
+        (&metadata.source, &handled.outcome, &context.app.queue)
+    else {
+        return;
+    };
+    if !queue.is(&receipt.queue_arn) || context.app.glint.lost_answers() > lost_answers_before {
+        return;
+    }
+    let least = retry_later.wait.unwrap_or_default().max(MIN_REDELIVERY_DELAY);
+    let wait = least + jitter(handled.run_id.as_ref(), metadata.source.attempt());
+    if let Err(error) = queue.change_visibility(&receipt.handle, wait, context.call_deadline()).await {
+        tracing::debug!("a deferred message comes again by the queue's own timeout: {error}");
+    }
+}
+
+/// Up to another minute, so that a burst does not come back as one: another one for each run and attempt.
 fn jitter(run_id: Option<&RunId>, attempt: u32) -> Duration {
     let mut hasher = DefaultHasher::new();
     run_id.hash(&mut hasher);
     attempt.hash(&mut hasher);
-    Duration::from_secs(hasher.finish() % 61)
-}
-
-/// A run that was to be ended, and could not be: it comes again.
-fn unreported(outcome: &Outcome, error: &GlintError) -> Outcome {
-    let wait = if let GlintError::Unavailable { after, .. } = error { *after } else { None };
-    Outcome::Deferred(RetryLater {
-        why: format!("the run is {}, and Glint could not be told: {error}", outcome.name().to_lowercase()),
-        wait,
-    })
+    Duration::from_secs(hasher.finish() % (MAX_REDELIVERY_JITTER.as_secs() + 1))
 }

@@ -1,167 +1,189 @@
-//! From a run to its pipeline: look, plan, claim, trigger, report.
+//! From a run to its pipeline: read the run, build the trigger request, claim, trigger, link.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
+use secrecy::SecretString;
+
+use super::attempt::{Attempt, Claim, LastKnown};
 use super::context::Context;
-use super::report_outcome::LastKnown;
-use super::verify_delivery::Task;
+use super::find_pipeline::{
+    LookUp, Target, ensure_in_progress, is_claim_listed, look_up, memory_of, read_run, unless_unknown_yet,
+};
+use super::report_run::link_pipeline;
+use super::send_trigger::{send_trigger, trigger_token};
 use crate::deadlines::{MIN_TIME_TO_START, MIN_TIME_TO_TRIGGER};
-use crate::glint::GlintError;
-use crate::glint::PatchResult;
-use crate::glint::run::{Backend, RunPatch, RunRequest, RunState, RunStatus};
-use crate::outcome::messages;
-use crate::outcome::{Handled, Outcome, RetryLater, Unconfirmed};
-use crate::source::{DeliveryMetadata, Source};
+use crate::glint::credentials::Credentials;
+use crate::glint::run::{RunRequest, RunState};
+use crate::glint::{PatchResult, Shown};
+use crate::outcome::memory::{self, Memory, claim_patch};
+use crate::outcome::{Outcome, RetryLater, Unconfirmed, messages};
+use crate::source::DeliveryMetadata;
 use crate::telemetry::Metric;
-use crate::trigger::build_trigger_request;
+use crate::trigger::{TriggerRequest, build_trigger_request};
 use crate::verify;
 
-impl Context {
-    /// Does one task, whatever it is.
-    pub async fn done(&self, task: Task, metadata: &DeliveryMetadata) -> Handled {
-        if let Some(handled) = self.enqueue(&task, metadata).await {
-            return handled;
-        }
-        match task {
-            Task::Start { run, .. } if metadata.source.is_dead_letter_queue() => {
-                self.end_dead_run(&run, metadata).await
-            }
-            Task::Start { run, .. } => {
-                let mut last_known = LastKnown::default();
-                let outcome = self.start(&run, metadata, &mut last_known).await.unwrap_or_else(|outcome| outcome);
-                self.settled(&run, metadata, outcome, &last_known).await
-            }
-            Task::Follow(event) => {
-                let is_dead = metadata.source.is_dead_letter_queue();
-                let is_last = is_dead || metadata.source.is_final_attempt(self.app.config.max_receives, self.utc());
-                self.waiting(metadata, self.follow(&event, is_last).await).await
-            }
-            Task::Report(report) => self.waiting(metadata, self.report(report).await).await,
-        }
-    }
+/// Makes one attempt to give the run its pipeline.
+pub async fn start_run(context: &Context, run: &RunRequest, metadata: &DeliveryMetadata) -> Attempt {
+    let known = LastKnown::new(run, context.app.glint.lost_answers());
+    let mut start = Start { context, run, metadata, known };
+    let outcome = match start.run().await {
+        Ok(outcome) | Err(outcome) => outcome,
+    };
+    Attempt { outcome, known: start.known }
+}
 
-    /// The outcome of `run`. Either side of the result is one: `Err` is the way out early.
-    async fn start(
-        &self,
-        run: &RunRequest,
-        metadata: &DeliveryMetadata,
-        last_known: &mut LastKnown,
-    ) -> Result<Outcome, Outcome> {
-        ensure_ours(run, metadata)?;
-        let state = self.glint(self.app.glint.run(&run.id, self.freshness())).await.map_err(from_glint_error)?;
-        last_known.see(run, &state);
-        let label = state.label.as_deref().unwrap_or_default();
-        let foreign_label = !messages::is_open(label) && !messages::is_claim(label);
-        let claimed = messages::is_claim(label) || (foreign_label && metadata.source.may_be_redelivery());
-        let settled = self.is_settled(&state);
-        let unconfirmed = |why| {
-            Outcome::Unconfirmed(Unconfirmed {
-                why,
-                project_url: self.project_page(run, metadata),
-                foreign_label,
-                settled,
-            })
-        };
+/// An attempt at work.
+struct Start<'a> {
+    context: &'a Context,
+    run: &'a RunRequest,
+    metadata: &'a DeliveryMetadata,
+    known: LastKnown,
+}
+
+impl<'a> Start<'a> {
+    /// Either side of the result is the outcome: an error is the way out early.
+    async fn run(&mut self) -> Result<Outcome, Outcome> {
+        let context = self.context;
+        let state = read_run(context, self.run, self.metadata).await?;
+        self.known.see(&state);
+        self.known.is_claim_old = memory::is_claim_old(&state, context.utc());
+        let in_progress = ensure_in_progress(&state);
+        if matches!(in_progress, Err(Outcome::Duplicate)) {
+            return Ok(Outcome::Duplicate);
+        }
+        let memory = memory_of(context, self.run, self.metadata, &state).await?;
+        if memory == Memory::Linked {
+            return Ok(Outcome::Duplicate);
+        }
+        let is_claimed = memory == Memory::Claimed;
         // Whatever keeps a claimed run from being looked up leaves the claim as it is.
-        let doubted = |outcome| match outcome {
-            Outcome::Deferred(retry_later) if claimed => unconfirmed(retry_later.why),
-            Outcome::Invalid(refusal) if claimed => unconfirmed(refusal.what),
-            other => other,
-        };
-        is_open(&state).map_err(doubted)?;
-        let credentials = self.credentials().await.map_err(|error| doubted(Outcome::Deferred(RetryLater::new(error))));
-        let credentials = credentials?.value;
-        let planned = build_trigger_request(run, &metadata.target, &self.app.policy, &credentials.client_secret);
-        let mut plan = planned.map_err(|refusal| doubted(Outcome::Invalid(refusal)))?;
-        if claimed && let Some(pipeline) = self.confirmed(run, &plan, metadata, &state).await.map_err(unconfirmed)? {
-            return Ok(self.reported(run, pipeline).await);
+        let doubted = |outcome| if is_claimed { self.still_unconfirmed(outcome) } else { outcome };
+        in_progress.map_err(doubted)?;
+        let credentials =
+            context.credentials().await.map_err(|error| doubted(Outcome::Deferred(RetryLater::new(error))))?;
+        let request = self.trigger_request(&credentials.value).map_err(doubted)?;
+        let target = self.target(&request, &state);
+        self.known.target = Some(target.clone());
+        if is_claimed {
+            if let Some(outcome) = self.confirm(&target).await? {
+                return Ok(outcome);
+            }
+            self.known.claim = Claim::Written;
         }
-        let token = self.trigger_token(&plan).await?;
-        self.ensure_time_left(MIN_TIME_TO_START)?;
-        self.claim(run, last_known).await?;
-        self.ensure_time_left(MIN_TIME_TO_TRIGGER)?;
-        let proof = verify::sign_run(&credentials.client_secret, &plan.project.path(), run.id.as_str());
-        plan.set_run_token(run.id.as_str(), &proof);
-        let pipeline = self.send_trigger(run, metadata, &plan, token).await?;
-        if let Some(clicked_at) = run.clicked_at {
-            self.metrics.time(Metric::ClickToPipeline, (self.utc() - clicked_at).to_std().unwrap_or_default());
-        }
-        Ok(self.reported(run, pipeline).await)
+        self.start(request, &credentials.value.client_secret).await
     }
 
-    /// Writes our claim into the run, so that a later receive knows that a trigger may have been sent.
-    async fn claim(&self, run: &RunRequest, last_known: &mut LastKnown) -> Result<(), Outcome> {
-        // A claim whose answer is lost may stand all the same: whoever gives up from here on has to take it back.
-        last_known.label = Some(messages::TRIGGERING.to_owned());
-        match self.glint(self.app.glint.patch(&run.id, &RunPatch::label(messages::TRIGGERING), self.freshness())).await
-        {
+    fn trigger_request(&self, credentials: &Arc<Credentials>) -> Result<TriggerRequest<'a>, Outcome> {
+        let policy = &self.context.app.policy;
+        build_trigger_request(self.run, &self.metadata.target, policy, &credentials.client_secret)
+            .map_err(Outcome::Invalid)
+    }
+
+    fn target(&self, request: &TriggerRequest<'_>, state: &RunState) -> Target {
+        Target {
+            run_id: self.run.id.clone(),
+            project: request.project.clone(),
+            git_ref: request.git_ref.clone(),
+            created_at: state.created_at.or(self.run.clicked_at),
+        }
+    }
+
+    /// Looks for the pipeline of a claimed run. `None` where it is proven that there is none.
+    async fn confirm(&mut self, target: &Target) -> Result<Option<Outcome>, Outcome> {
+        match look_up(self.context, target).await {
+            LookUp::Found(pipeline) => Ok(Some(link_pipeline(self.context, &self.run.id, pipeline, &self.known).await)),
+            LookUp::Absent if self.known.is_claim_old => Ok(None),
+            LookUp::Absent => Err(self.unconfirmed("no pipeline of this run is there yet".to_owned())),
+            LookUp::NoToken => Err(self.unconfirmed("an earlier trigger of this run was not confirmed".to_owned())),
+            LookUp::Failed(why) => Err(self.unconfirmed(format!(
+                "an earlier trigger of this run was not confirmed, and its pipeline cannot be looked up: {why}"
+            ))),
+        }
+    }
+
+    /// Claims the run, sends its trigger, and links it.
+    async fn start(
+        &mut self,
+        mut request: TriggerRequest<'_>,
+        client_secret: &SecretString,
+    ) -> Result<Outcome, Outcome> {
+        let context = self.context;
+        let token = trigger_token(context, &request).await?;
+        context.ensure_time_left(MIN_TIME_TO_START)?;
+        self.claim().await?;
+        context.ensure_time_left(MIN_TIME_TO_TRIGGER)?;
+        let run_id = self.run.id.as_str();
+        let proof = verify::sign_run(client_secret, &request.project.path().to_lowercase(), run_id);
+        request.set_run_token(run_id, &proof);
+        self.known.is_trigger_sent = true;
+        let page = context.project_page(self.run, self.metadata);
+        let pipeline = send_trigger(context, &request, self.metadata, token, &page).await?;
+        if let Some(clicked_at) = self.run.clicked_at {
+            let took = (context.utc() - clicked_at).to_std().unwrap_or_default();
+            context.metrics.time(Metric::ClickToPipeline, took);
+        }
+        Ok(link_pipeline(context, &self.run.id, pipeline, &self.known).await)
+    }
+
+    /// Writes the claim into the run, so that a later attempt knows that a trigger may have been sent.
+    async fn claim(&mut self) -> Result<(), Outcome> {
+        let doubtful_before = self.context.app.glint.doubtful_failures();
+        match self.context.patch(&self.run.id, &claim_patch(&self.run.id)).await {
             Ok(PatchResult::AlreadyEnded) => Err(Outcome::Duplicate),
-            Ok(PatchResult::Applied(sanitize_line)) => {
-                if sanitize_line.has_label(messages::TRIGGERING) == Some(false) {
-                    self.metrics.count(Metric::ClaimsNotKept);
-                    if !self.app.labels_lost.swap(true, Ordering::Relaxed) {
-                        tracing::warn!(
-                            "this Glint does not keep a run's label: until a run is linked, another delivery of it may start a second pipeline"
-                        );
-                    }
+            Ok(PatchResult::Applied(answer)) => {
+                self.known.claim = Claim::Written;
+                self.known.label = Some(messages::TRIGGERING.to_owned());
+                if let Some(shown) = answer.shown() {
+                    self.known.see_answer(&shown);
+                    self.known.is_claim_hidden = self.is_hidden(&shown).await?;
                 }
                 Ok(())
             }
-            Err(error) => Err(from_glint_error(error)),
+            Err(error) => {
+                if self.context.app.glint.doubtful_failures() > doubtful_before {
+                    self.known.claim = Claim::Possible;
+                }
+                Err(unless_unknown_yet(self.context, self.run, self.metadata, error))
+            }
         }
     }
 
-    /// Whether so much time is left in the invocation.
-    pub fn ensure_time_left(&self, enough: Duration) -> Result<(), Outcome> {
-        let too_late = || Outcome::Deferred(RetryLater::new("too little time is left in the invocation"));
-        if self.left() < enough { Err(too_late()) } else { Ok(()) }
-    }
-
-    /// The page of the run's project, for a person who has to look.
-    pub fn project_page(&self, run: &RunRequest, metadata: &DeliveryMetadata) -> String {
-        let project = run.project_path().or_else(|| metadata.target.project.clone());
-        project.map_or_else(|| "the project".to_owned(), |path| self.app.gitlab.project_url(&path))
-    }
-}
-
-/// Whether the run is for this function at all.
-pub fn ensure_ours(run: &RunRequest, metadata: &DeliveryMetadata) -> Result<(), Outcome> {
-    match &run.backend {
-        Backend::Other(_) => Err(Outcome::Ignored("the action's backend is not GitLab")),
-        // At the URL itself the sender waits for an answer, and its operator can mend the URL: that is refused, with the plan.
-        Backend::Webhook if metadata.target.project.is_none() && !matches!(metadata.source, Source::Http) => {
-            Err(Outcome::Ignored("the webhook's message names no project"))
+    /// Whether this Glint shows no part of a claim that was just written, and does not find it either.
+    async fn is_hidden(&self, shown: &Shown) -> Result<bool, Outcome> {
+        const BOTH: &str = "this Glint shows neither the label nor the `externalRunId` of a run: if the function is ended between trigger and link, \
+                            another delivery of the run starts a second pipeline, and a run whose trigger is not answered is ended at once";
+        const EXTERNAL_ID: &str = "this Glint shows no `externalRunId` of a run: where somebody else sets both its label and its link, another delivery \
+                                   of the run may start a second pipeline unless `GITLAB_READ_SECRET_ID` is set";
+        let shows = &self.context.app.glint_shows;
+        if shown.external_id.is_some() {
+            shows.external_id.store(true, Ordering::Relaxed);
+            return Ok(false);
         }
-        // Glint's topic carries the runs of every backend, and a templated message need not say whose it is.
-        Backend::Unnamed if matches!(metadata.source, Source::Kafka { .. }) => {
-            Err(Outcome::Ignored("the message names no GitLab project"))
+        let is_blank = shown.label.as_deref() != Some(messages::TRIGGERING);
+        let is_hidden = is_blank && !is_claim_listed(self.context, &self.run.id).await?;
+        if is_blank {
+            shows.no_claim.store(true, Ordering::Relaxed);
         }
-        Backend::Webhook | Backend::GitLab | Backend::Unnamed => Ok(()),
+        if is_hidden {
+            self.context.metrics.count(Metric::ClaimsNotKept);
+        }
+        if !shows.is_logged.swap(true, Ordering::Relaxed) {
+            tracing::warn!("{}", if is_hidden { BOTH } else { EXTERNAL_ID });
+        }
+        Ok(is_hidden)
     }
-}
 
-/// Whether the run may still be started.
-fn is_open(state: &RunState) -> Result<(), Outcome> {
-    match &state.status {
-        RunStatus::Ended => Err(Outcome::Duplicate),
-        _ if state.is_linked() => Err(Outcome::Duplicate),
-        RunStatus::InProgress => Ok(()),
-        RunStatus::WaitingForApproval => Err(Outcome::Deferred(RetryLater::new("the run waits for approval in Glint"))),
-        RunStatus::Unknown(word) => {
-            Err(Outcome::Deferred(RetryLater::new(format!("Glint says the run is `{word}`, which is not known here"))))
+    fn still_unconfirmed(&self, outcome: Outcome) -> Outcome {
+        match outcome {
+            Outcome::Deferred(retry_later) => self.unconfirmed(retry_later.why),
+            Outcome::Invalid(refusal) => self.unconfirmed(refusal.what),
+            other => other,
         }
     }
-}
 
-/// What a call to Glint that failed before anything was sent means for the run.
-pub fn from_glint_error(error: GlintError) -> Outcome {
-    match error {
-        GlintError::UnknownRun => Outcome::Ignored("Glint knows no such run"),
-        GlintError::Unavailable { after, .. } => Outcome::Deferred(RetryLater { why: error.to_string(), wait: after }),
-        GlintError::LoginExpired
-        | GlintError::CredentialsRefused
-        | GlintError::NoCredentials(_)
-        | GlintError::Refused { .. } => Outcome::Deferred(RetryLater::new(error)),
+    fn unconfirmed(&self, why: String) -> Outcome {
+        let project_url = self.context.project_page(self.run, self.metadata);
+        Outcome::Unconfirmed(Unconfirmed { why, project_url })
     }
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::context::Context;
-use super::log_outcome::LogFields;
+use super::log_outcome::{LogFields, log_outcome};
 use crate::deadlines::MIN_TIME_TO_SWEEP;
 use crate::gitlab::types::Pipeline;
 use crate::glint::run::{RunState, RunStatus};
@@ -98,10 +98,10 @@ impl Context {
             }
         };
         let started = Instant::now();
-        // Not for the last time: the next sweep tries what Glint could not take now.
-        match self.follow(&event, false).await {
+        // As at a final attempt: an entity that Glint does not take holds nothing up.
+        match self.follow(&event, true).await {
             handled @ Handled { outcome: Outcome::Finished(_), .. } => {
-                self.log_outcome(handled, started, &LogFields::message(&None));
+                log_outcome(self, handled, started, &LogFields::default());
                 Look::Ended
             }
             handled if handled.should_redeliver() => Look::Left,

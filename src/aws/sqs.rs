@@ -1,6 +1,7 @@
 //! The FIFO queue that feeds the function: deliveries and reports are put on it, and a deferred one is made to wait.
 
 use std::borrow::Cow;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
@@ -37,12 +38,24 @@ pub struct Message {
 pub struct QueueError {
     why: String,
     transient: bool,
+    /// It may be on the queue all the same: an answer was lost.
+    may_be_taken: bool,
 }
 
 impl QueueError {
     /// AWS's error code, or why there was no answer.
     pub fn reason(&self) -> &str {
         &self.why
+    }
+
+    /// Whether the message may be on the queue all the same.
+    pub fn may_be_taken(&self) -> bool {
+        self.may_be_taken
+    }
+
+    /// The same error after an earlier answer was lost.
+    pub fn after_lost_answer(self) -> Self {
+        Self { may_be_taken: true, ..self }
     }
 
     /// Whether the queue may take it later.
@@ -57,7 +70,7 @@ impl Retry for QueueError {
     }
 
     fn out_of_time() -> Self {
-        Self { why: "no time left".to_owned(), transient: true }
+        Self { why: "no time left".to_owned(), transient: true, may_be_taken: true }
     }
 }
 
@@ -74,6 +87,7 @@ impl Queue {
 
     /// Puts `message` on the queue. Safe to repeat: the queue knows its deduplication id.
     pub async fn send(&self, message: &Message, by: Instant) -> Result<(), QueueError> {
+        let is_answer_lost = AtomicBool::new(false);
         retry(by, || async {
             let mut request = self.client.send_message().queue_url(&self.url).message_body(&message.body);
             request = request.message_group_id(&message.group).message_deduplication_id(&message.deduplication);
@@ -85,7 +99,11 @@ impl Queue {
                     .map_err(|error| fault(&error))?;
                 request = request.message_attributes(*name, value);
             }
-            Box::pin(request.send()).await.map_err(|error| failure(&error))
+            Box::pin(request.send()).await.map_err(|error| {
+                let error = failure(&error);
+                let is_lost = is_answer_lost.fetch_or(error.may_be_taken, Ordering::Relaxed);
+                QueueError { may_be_taken: error.may_be_taken || is_lost, ..error }
+            })
         })
         .await?;
         Ok(())
@@ -142,17 +160,23 @@ impl Queue {
 }
 
 fn fault(error: &impl std::fmt::Display) -> QueueError {
-    QueueError { why: error.to_string(), transient: false }
+    QueueError { why: error.to_string(), transient: false, may_be_taken: false }
 }
 
 fn failure<E: ProvideErrorMetadata + std::error::Error + 'static>(error: &SdkError<E, HttpResponse>) -> QueueError {
     let SdkError::ServiceError(service) = error else {
-        return QueueError { why: innermost_cause(error), transient: true };
+        let is_unsent = matches!(error, SdkError::ConstructionFailure(_))
+            || matches!(error, SdkError::DispatchFailure(failure) if failure.is_io() || failure.is_user());
+        return QueueError { why: innermost_cause(error), transient: true, may_be_taken: !is_unsent };
     };
     let code = service.err().code();
     let transient = !code.is_some_and(|code| ABOUT_THE_MESSAGE.contains(&code));
     let status = service.raw().status().as_u16();
-    QueueError { why: code.map_or_else(|| format!("status {status}"), error_code), transient }
+    QueueError {
+        why: code.map_or_else(|| format!("status {status}"), error_code),
+        transient,
+        may_be_taken: status >= 500,
+    }
 }
 
 /// What SQS says of a message that it will never take. All else, its own limits and its keys among them, may pass.

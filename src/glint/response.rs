@@ -21,22 +21,34 @@ pub fn run(body: &[u8]) -> Option<RunState> {
     state(&serde_json::from_slice::<Response>(body).ok()?.run)
 }
 
-/// The label of the run that an answer shows, which may bear none. `None` where the answer shows no run, or one without an id and a status.
-pub fn label(body: &[u8]) -> Option<Option<String>> {
+/// What the answer to a PATCH shows of the run.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Shown {
+    pub label: Option<String>,
+    pub external_id: Option<String>,
+    pub links: Vec<String>,
+}
+
+/// What a protocol step needs of the run in an answer. `None` where the answer shows no run, or one without an id and a status.
+pub fn shown(body: &[u8]) -> Option<Shown> {
     #[derive(Deserialize)]
     struct Response {
-        run: Labelled,
+        run: Run,
     }
     #[derive(Deserialize)]
-    struct Labelled {
+    #[serde(rename_all = "camelCase")]
+    struct Run {
         #[serde(rename = "id")]
         _id: IgnoredAny,
         #[serde(rename = "status")]
         _status: IgnoredAny,
-        #[serde(rename = "statusLabel")]
-        label: Option<String>,
+        status_label: Option<String>,
+        external_run_id: Option<String>,
+        link: Option<Box<RawValue>>,
     }
-    serde_json::from_slice::<Response>(body).ok().map(|answer| answer.run.label)
+    let run = serde_json::from_slice::<Response>(body).ok()?.run;
+    let links = run.link.map(|link| links(&link)).unwrap_or_default();
+    Some(Shown { label: run.status_label, external_id: run.external_run_id, links })
 }
 
 /// The runs of a list. Those that cannot be read are left out.
@@ -68,7 +80,7 @@ fn state(run: &Object) -> Option<RunState> {
         id: RunId::parse(&text("id")?)?,
         status: status(&text("status")?),
         label: text("statusLabel"),
-        links: links(run),
+        links: run.get("link").map(links).unwrap_or_default(),
         external_id: text("externalRunId"),
         created_at: time("createdAt"),
         updated_at: time("updatedAt"),
@@ -95,8 +107,7 @@ fn status(word: &str) -> RunStatus {
 }
 
 /// `link` is a string or a list.
-fn links(run: &Object) -> Vec<String> {
-    let Some(value) = run.get("link") else { return Vec::new() };
+fn links(value: &RawValue) -> Vec<String> {
     let links = json::string(value).map(|link| vec![link.into_owned()]);
     let links = links.or_else(|| serde_json::from_str(value.get()).ok()).unwrap_or_default();
     links.into_iter().filter(|link| !link.is_empty()).collect()

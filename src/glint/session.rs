@@ -10,10 +10,11 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::{Glint, GlintError, no_answer, refusal_of_login};
+use super::{Glint, GlintError, no_answer};
 use crate::deadlines::Freshness;
 use crate::deadlines::GLINT_TIMEOUT;
 use crate::glint::credentials::{Credentials, LoadCredentials, Wanted};
+use crate::http::Response;
 use crate::retry::retry;
 use crate::telemetry::redaction::Redactor;
 
@@ -166,5 +167,17 @@ impl Glint {
         // Glint's documentation names three hours; an answer without a number is trusted for a little while.
         let lifetime = granted.expires_in.filter(|seconds| seconds.is_finite() && *seconds >= 0.0).unwrap_or(300.0);
         Ok((SecretString::from(granted.access_token), Duration::from_secs_f64(lifetime.min(86_400.0))))
+    }
+}
+
+/// What a login that was not granted leaves to do.
+fn refusal_of_login(answer: &Response) -> GlintError {
+    match answer.status {
+        // 403 is Glint's word for an address that is not on its list, 404 another server's for a path it does not have.
+        400 | 401 | 422 => GlintError::CredentialsRefused,
+        status => GlintError::Unavailable {
+            why: format!("the login was answered with status {status}"),
+            after: answer.retry_after(),
+        },
     }
 }

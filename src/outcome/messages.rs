@@ -3,11 +3,11 @@
 use crate::gitlab::types::{FailedJob, Pipeline, PipelineEvent, PipelineStatus};
 use crate::trigger::ValidationError;
 
-/// The label while the trigger is being sent: a claim, which another receive of the run finds.
+/// The label while the trigger is being sent: part of the claim.
 pub const TRIGGERING: &str = "Triggering GitLab pipeline";
-/// The label when the answer to the trigger was lost: a claim too.
+/// The label when the answer to the trigger was lost: the claim stays.
 pub const WAITING_TO_CONFIRM: &str = "Waiting for GitLab to confirm";
-/// The label when nothing was created and the run comes again: no claim.
+/// The label when nothing was created and the run is delivered again.
 pub const WAITING_TO_RETRY: &str = "Waiting to retry";
 /// The label from the pipeline's creation until its first hook.
 pub const CREATED: &str = "GitLab pipeline created";
@@ -19,14 +19,37 @@ pub const NOT_CONFIRMED: &str = "Not confirmed by GitLab";
 /// The failed jobs that are named; what broke a pipeline is among the first.
 const MAX_JOBS: usize = 20;
 
+/// The label of a pipeline that waits for a person to start a job.
+pub const WAITING_FOR_MANUAL_JOB: &str = "Waiting for a manual job in GitLab";
+
 /// Whether `label` says that a trigger may have been sent.
 pub fn is_claim(label: &str) -> bool {
-    label == TRIGGERING || label == WAITING_TO_CONFIRM
+    matches!(label, TRIGGERING | WAITING_TO_CONFIRM | NOT_CONFIRMED)
 }
 
-/// Whether `label` is one that a run has_label before its trigger was sent.
+/// Whether `label` is one that a run has while nothing was created for it.
 pub fn is_open(label: &str) -> bool {
-    label.is_empty() || label == WAITING_TO_RETRY
+    matches!(label, "" | WAITING_TO_RETRY | NOT_STARTED)
+}
+
+/// Whether `label` is one that only a run with a pipeline has.
+pub fn is_progress(label: &str) -> bool {
+    label == WAITING_FOR_MANUAL_JOB || label.starts_with("GitLab pipeline ")
+}
+
+/// Whether a run that is in progress and has the label `current` may get the label `new`: not where somebody else set it, and never back.
+pub fn may_replace(current: Option<&str>, new: &str) -> bool {
+    fn rank(label: &str) -> Option<u8> {
+        match label {
+            _ if is_open(label) || is_claim(label) => Some(0),
+            CREATED => Some(1),
+            "GitLab pipeline pending" => Some(2),
+            "GitLab pipeline running" | WAITING_FOR_MANUAL_JOB => Some(3),
+            _ if is_progress(label) => Some(4),
+            _ => None,
+        }
+    }
+    rank(current.unwrap_or_default()).is_some_and(|rank_now| rank(new).is_some_and(|rank| rank >= rank_now))
 }
 
 pub fn created(pipeline: &Pipeline) -> String {
@@ -41,14 +64,14 @@ pub fn rejected(words: &str) -> String {
     format!("GitLab did not start the pipeline: {words}")
 }
 
-/// At the last receive of a run that never could start.
+/// At the final attempt of a run for which nothing was created.
 pub fn never_started(reason: &str) -> String {
     format!(
-        "No pipeline was started, and there will be no further try: {reason}\nhint: run the action again once this is over"
+        "No pipeline was started, and retries are exhausted: {reason}\nhint: run the action again once this is over"
     )
 }
 
-/// At the last receive of a run whose trigger was sent and never answered.
+/// At the final attempt of a run whose trigger was sent and never answered.
 pub fn not_confirmed(project_url: &str) -> String {
     format!("GitLab did not confirm the pipeline; look at {project_url}/-/pipelines before running it again")
 }

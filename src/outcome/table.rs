@@ -1,14 +1,16 @@
 //! The table of outcomes, as the README carries it: made from the code, so that it cannot say anything else.
 
-use super::{Handled, Outcome, RetryLater, Unconfirmed};
+use super::{GivenUp, Handled, Outcome, RetryLater, Unconfirmed};
 use crate::gitlab::types::{Pipeline, PipelineEvent, PipelineStatus};
 use crate::glint::message::Unreadable;
 use crate::glint::run::{RunReport, TerminalStatus};
 use crate::trigger::ValidationError;
 use crate::verify::VerifyError;
 
-/// One sample of each outcome, with when it happens.
-fn samples() -> Vec<(Outcome, &'static str)> {
+/// A row of the table: samples of an outcome, and when it happens.
+type Row = (Vec<Outcome>, &'static str);
+
+fn rows() -> Vec<Row> {
     let pipeline = Pipeline { id: 2, project_id: 1, url: "…".to_owned() };
     let event = |status| {
         Box::new(PipelineEvent {
@@ -20,59 +22,76 @@ fn samples() -> Vec<(Outcome, &'static str)> {
             run_token: None,
         })
     };
-    let unconfirmed =
-        Unconfirmed { why: String::new(), project_url: String::new(), foreign_label: false, settled: true };
+    let unconfirmed = || Unconfirmed { why: String::new(), project_url: String::new() };
+    let given_up = vec![
+        Outcome::GivenUp(GivenUp::NotStarted(String::new())),
+        Outcome::GivenUp(GivenUp::NotConfirmed(unconfirmed())),
+    ];
     vec![
-        (Outcome::Started(pipeline.clone()), "GitLab created the pipeline"),
-        (Outcome::Duplicate, "the run is linked or ended already"),
-        (Outcome::Ignored(""), "not a run for GitLab, a change-log message, or a run that Glint does not know"),
+        (vec![Outcome::Started(pipeline.clone())], "GitLab created the pipeline"),
+        (vec![Outcome::Duplicate], "the run is linked or ended already"),
         (
-            Outcome::Invalid(ValidationError::new("", "")),
+            vec![Outcome::Ignored("")],
+            "not a run for GitLab, a change-log message, or a run that Glint does not know and whose message is older than a minute",
+        ),
+        (
+            vec![Outcome::Invalid(ValidationError::new("", ""))],
             "the action, its inputs or the function's secrets need a change first",
         ),
-        (Outcome::Rejected(String::new()), "GitLab said no: 400, 401, 403, 404, 405, 413, 422 or a redirect"),
+        (vec![Outcome::Rejected(String::new())], "GitLab said no: any 4xx but 408, 409, 425 and 429, or a redirect"),
         (
-            Outcome::Deferred(RetryLater::new("")),
-            "nothing was created and trying again may help: Glint or Secrets Manager is down, GitLab throttles or cannot be reached, or the run waits for approval",
+            vec![Outcome::Deferred(RetryLater::new(""))],
+            "nothing was created and trying again may help: Glint or AWS is down, GitLab throttles or cannot be reached, or the run waits for approval",
         ),
+        (given_up, "a deferred or unconfirmed run has no further attempt"),
         (
-            Outcome::Unreported { pipeline: pipeline.clone(), queued: false },
+            vec![Outcome::Unreported { pipeline: pipeline.clone(), queued: false }],
             "GitLab created the pipeline and Glint cannot be told in time",
         ),
-        (Outcome::Unconfirmed(unconfirmed), "the trigger was sent, and its answer is lost or a 5xx"),
-        (Outcome::Finished(event(PipelineStatus::Success)), "the pipeline ended"),
-        (Outcome::Progressed(event(PipelineStatus::Running)), "the pipeline is pending or running"),
-        (Outcome::Enqueued, "the verified delivery waits on `RUNS_QUEUE_URL`"),
-        (Outcome::Unreadable { why: Unreadable(String::new()), too_large: false }, "no run id can be read"),
-        (Outcome::Unauthenticated(VerifyError::Missing), "the signature is missing, wrong, or too old"),
+        (vec![Outcome::Reported], "a queued report reached Glint"),
+        (vec![Outcome::Unconfirmed(unconfirmed())], "the trigger was sent, and its answer is lost or proves nothing"),
+        (vec![Outcome::Finished(event(PipelineStatus::Success))], "the pipeline ended"),
+        (vec![Outcome::Progressed(event(PipelineStatus::Running))], "the pipeline moved on"),
+        (vec![Outcome::Enqueued], "the verified delivery waits on `RUNS_QUEUE_URL`"),
+        (vec![Outcome::Unreadable { why: Unreadable(String::new()), too_large: false }], "no run id can be read"),
+        (vec![Outcome::Unauthenticated(VerifyError::Missing)], "the signature is missing, wrong, or too old"),
     ]
 }
 
 /// The table in Markdown.
 pub fn table() -> String {
     let mut out = String::from("| outcome | when | Glint shows | queue | webhook reply |\n|---|---|---|---|---|\n");
-    for (outcome, when) in samples() {
-        let shows = shows(&outcome);
-        let handled = Handled::new(None, outcome);
-        let queue = if handled.should_redeliver() { "again" } else { "done" };
-        let reply = handled.reply();
-        let retry_after = if reply.retry_after.is_some() { " + `Retry-After`" } else { "" };
-        out.push_str(&format!(
-            "| {} | {when} | {shows} | {queue} | {}{retry_after} |\n",
-            handled.outcome.name(),
-            reply.status
-        ));
+    for (samples, when) in rows() {
+        let name = samples[0].name();
+        let mut shown: Vec<String> = samples.iter().map(shows).collect();
+        shown.dedup();
+        let handled: Vec<Handled> = samples.into_iter().map(|outcome| Handled::new(None, outcome)).collect();
+        let mut replies: Vec<String> = handled.iter().map(reply).collect();
+        replies.dedup();
+        let queue = if handled[0].should_redeliver() { "again" } else { "done" };
+        out.push_str(&format!("| {name} | {when} | {} | {queue} | {} |\n", shown.join(" or "), replies.join(" or ")));
     }
     out
 }
 
+fn reply(handled: &Handled) -> String {
+    // Only the queue brings a report.
+    if matches!(handled.outcome, Outcome::Reported) {
+        return "–".to_owned();
+    }
+    let reply = handled.reply();
+    format!("{}{}", reply.status, if reply.retry_after.is_some() { " + `Retry-After`" } else { "" })
+}
+
 fn shows(outcome: &Outcome) -> String {
-    // The link of a pipeline that Glint could not be told of is in the function's log alone.
-    let told = if matches!(outcome, Outcome::Unreported { .. }) { None } else { outcome.report(false) };
-    let Some(now) = told else { return "nothing changes".to_owned() };
-    let at_the_end = outcome.report(true).filter(|last| *last != now);
-    let last = at_the_end.map(|last| format!("; at the last receive {}", described(&last))).unwrap_or_default();
-    described(&now) + &last
+    match (outcome, outcome.report()) {
+        (Outcome::Unreported { .. }, _) => {
+            "nothing yet; with `RUNS_QUEUE_URL` the report is queued, and the delivery is done".to_owned()
+        }
+        (Outcome::Reported, _) => "what the report says".to_owned(),
+        (_, Some(report)) => described(&report),
+        (_, None) => "nothing changes".to_owned(),
+    }
 }
 
 fn described(report: &RunReport) -> String {

@@ -8,7 +8,6 @@ use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 
 use super::Level;
-use crate::outcome::Outcome;
 
 pub const NAMESPACE: &str = "GlintGitLabTrigger";
 
@@ -21,7 +20,11 @@ pub enum Metric {
     RunsInvalid,
     RunsRejected,
     RunsDeferred,
+    /// Runs that were ended with the reason, since there is no further attempt.
+    RunsGivenUp,
     RunsUnreported,
+    /// Queued reports that reached Glint.
+    RunsReported,
     RunsUnconfirmed,
     RunsFinished,
     RunsProgressed,
@@ -30,8 +33,6 @@ pub enum Metric {
     RunsUnauthenticated,
     /// Dead letters whose run was ended in Glint.
     RunsDeadLettered,
-    /// Runs that were failed in Glint since there is no further try.
-    RunsGivenUp,
     /// Refusals that only the operator can mend: secrets that are missing, denied or unusable.
     OperatorFaults,
     /// Claims that Glint's answer did not show.
@@ -48,25 +49,6 @@ pub enum Metric {
 }
 
 impl Metric {
-    /// The metric that counts `outcome`.
-    pub fn of(outcome: &Outcome) -> Self {
-        match outcome {
-            Outcome::Started(_) => Self::RunsStarted,
-            Outcome::Duplicate => Self::RunsDuplicate,
-            Outcome::Ignored(_) => Self::RunsIgnored,
-            Outcome::Invalid(_) => Self::RunsInvalid,
-            Outcome::Rejected(_) => Self::RunsRejected,
-            Outcome::Deferred(_) => Self::RunsDeferred,
-            Outcome::Unreported { .. } => Self::RunsUnreported,
-            Outcome::Unconfirmed(_) => Self::RunsUnconfirmed,
-            Outcome::Finished(_) => Self::RunsFinished,
-            Outcome::Progressed(_) => Self::RunsProgressed,
-            Outcome::Enqueued => Self::RunsEnqueued,
-            Outcome::Unreadable { .. } => Self::RunsUnreadable,
-            Outcome::Unauthenticated(_) => Self::RunsUnauthenticated,
-        }
-    }
-
     fn unit(self) -> &'static str {
         if matches!(self, Self::ClickToPipeline | Self::GlintLatency | Self::GitLabLatency) {
             "Milliseconds"

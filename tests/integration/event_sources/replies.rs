@@ -164,7 +164,7 @@ async fn what_may_not_come_again_is_ended_in_glint_and_not_asked_for_again() {
         assert!(answer["headers"]["retry-after"].is_null(), "{name}: {answer}");
         assert_eq!(run.status, "FAILURE", "{name}: {run:?}");
         let summary = run.summary.unwrap();
-        let words = if status == 504 { "did not confirm" } else { "there will be no further try" };
+        let words = if status == 504 { "did not confirm" } else { "retries are exhausted" };
         assert!(summary.contains(words), "{name}: {summary}");
     }
 }

@@ -85,7 +85,11 @@ async fn a_record_that_is_too_old_to_start_is_failed_in_glint() {
         assert_eq!(answer.is_ok(), fails, "{minutes} minutes");
         let run = world.run("r_1");
         assert_eq!(run.status == "FAILURE", fails, "{minutes} minutes: {run:?}");
-        assert_eq!(run.summary.is_some_and(|words| words.contains("no further try")), fails, "{minutes} minutes");
+        assert_eq!(
+            run.summary.is_some_and(|words| words.contains("retries are exhausted")),
+            fails,
+            "{minutes} minutes"
+        );
     }
 }
 

@@ -117,5 +117,6 @@ async fn a_deferred_hook_waits_as_long_as_glint_asks() {
     let reply = world.handle(&received).await.unwrap();
     assert_eq!(reply["batchItemFailures"].as_array().unwrap().len(), 1);
     let asked = world.sandbox.journal.of(Call::ChangeVisibility);
-    assert_eq!(asked.iter().map(|one| one.json()["VisibilityTimeout"].clone()).collect::<Vec<_>>(), [json!(120)]);
+    let seconds: Vec<u64> = asked.iter().filter_map(|one| one.json()["VisibilityTimeout"].as_u64()).collect();
+    assert!(matches!(seconds.as_slice(), [120..=180]), "what Glint asks for, and up to a minute more: {seconds:?}");
 }

@@ -138,9 +138,24 @@ async fn a_run_that_is_linked_to_another_pipeline_is_not_moved_by_a_proven_claim
     let mut event = world.hook(other);
     event["body"] = json!(claiming(&world, &event, PROJECT, "r_1").to_string());
     assert_silent(&world, &event, "the run is linked to another pipeline").await;
-    world.sandbox.glint.run("r_2").link("https://ci.example.com/other");
+    world.sandbox.glint.run("r_2").link(&format!("{}/{PROJECT}/-/pipelines/7", world.sandbox.gitlab.url()));
     event["body"] = json!(claiming(&world, &event, PROJECT, "r_2").to_string());
-    assert_silent(&world, &event, "the run has a link alone, and another one").await;
+    assert_silent(&world, &event, "the run has the link of another pipeline alone").await;
+}
+
+#[tokio::test]
+async fn a_link_of_somebody_else_keeps_no_proven_pipeline_from_its_run() {
+    let world = World::builder().hooks(Handling::InPlace).start().await;
+    let pipeline = foreign_pipeline(&world, PROJECT).await;
+    world.sandbox.gitlab.finish(pipeline, "success");
+    world.sandbox.glint.run("r_1").link("https://preview.example.com/7").external_id("gl_claim_r_1");
+    let mut event = world.hook(pipeline);
+    event["body"] = json!(claiming(&world, &event, PROJECT, "r_1").to_string());
+    assert_eq!(world.post(&event).await.0, 200);
+    let run = world.run("r_1");
+    let page = world.sandbox.gitlab.pipeline(pipeline).web_url;
+    assert_eq!(run.links(), [page, "https://preview.example.com/7".to_owned()]);
+    assert_eq!((run.status.as_str(), run.external_run_id), ("SUCCESS", Some(format!("gl_101_{pipeline}"))));
 }
 
 #[tokio::test]

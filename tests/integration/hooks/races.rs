@@ -266,7 +266,7 @@ async fn a_run_whose_report_was_lost_is_healed_by_its_hook() {
         world.sandbox.fail(Call::Trigger).with(Fault::ResetAfter);
         assert_eq!(world.deliver("r_1").await, [0], "GitLab's answer was lost");
         let pipeline = world.sandbox.gitlab.pipelines()[0].id;
-        assert_eq!(world.run("r_1").external_run_id, None);
+        assert_eq!(world.run("r_1").external_run_id.as_deref(), Some("gl_claim_r_1"));
         world.pipeline_reaches(pipeline, "running").await;
         world.receive_all().await;
         assert_eq!(world.run("r_1").links(), [world.sandbox.gitlab.pipeline(pipeline).web_url]);

@@ -54,7 +54,7 @@ impl At {
             Self::Unclaim | Self::Hide => sandbox.fail(Call::Trigger).nth(1).with(Fault::throttled(1)),
             Self::Doubt => sandbox.fail(Call::Trigger).nth(1).with(Fault::DropAfter),
             Self::QueueReport => {
-                let report = sandbox.fail(Call::PatchRun).of(|one| one.text().contains("externalRunId"));
+                let report = sandbox.fail(Call::PatchRun).of(|one| one.text().contains("\"link\""));
                 report.every().with(Fault::status(503));
             }
             _ => {}
@@ -70,7 +70,7 @@ impl At {
         match self {
             Self::GetRun | Self::Log | Self::Hide => true,
             Self::Claim => before,
-            Self::Report | Self::Unclaim => !before,
+            Self::Report | Self::Unclaim | Self::QueueReport => !before,
             _ => false,
         }
     }
@@ -100,7 +100,7 @@ async fn killed(sandbox: &Sandbox, settings: &[(&str, &str)], at: At, before: bo
         let hold = reached(sandbox, at, before).await;
         if at == At::Log {
             // Log line and link are sent side by side: the link's fate has to be known.
-            sandbox.journal.wait_for(|one| one.text().contains("externalRunId") && one.ended.is_some()).await;
+            sandbox.journal.wait_for(|one| one.text().contains("\"link\"") && one.ended.is_some()).await;
         }
         let printed = function.kill().await;
         // What it had under way is cut off, not released.

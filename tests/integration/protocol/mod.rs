@@ -5,6 +5,7 @@ mod burst;
 mod claims;
 mod deadlines;
 mod duplicates;
+mod foreign_writes;
 mod history;
 mod kill_points;
 mod many_faults;

@@ -25,7 +25,8 @@ async fn a_deferred_run_waits_as_long_as_the_upstream_says() {
     for wait in [5, 60, 600, 3600] {
         for call in [Call::Trigger, Call::GetRun] {
             let hidden = hidden_after(call, Fault::throttled(wait)).await;
-            assert!((wait - 1..=wait).contains(&hidden), "{hidden} s, not {wait}, after a 429 of {call:?}");
+            let least = wait.max(60);
+            assert!((least - 1..=least + 60).contains(&hidden), "{hidden} s, not {least}, after a 429 of {call:?}");
         }
     }
     assert!(hidden_after(Call::Trigger, Fault::throttled(50_000)).await < 43_200, "SQS's own limit");
@@ -61,12 +62,7 @@ async fn a_deferred_run_of_another_queue_is_left_to_that_queue() {
 /// A run whose pipeline Glint could not be told of, after its receive.
 async fn unreported(deaf: usize) -> World {
     let world = QUEUES.start().await;
-    world
-        .sandbox
-        .fail(Call::PatchRun)
-        .of(|one| one.text().contains("externalRunId"))
-        .first(deaf)
-        .with(Fault::status(503));
+    world.sandbox.fail(Call::PatchRun).of(|one| one.text().contains("\"link\"")).first(deaf).with(Fault::status(503));
     enqueue(&world.sandbox, "r_1");
     let event = next_event(&world.sandbox, 1).await.unwrap();
     one_receive(&world, &event).await;
@@ -117,7 +113,7 @@ async fn a_copy_of_the_run_behind_its_report_starts_nothing() {
 #[tokio::test(start_paused = true)]
 async fn where_the_queue_cannot_take_the_report_the_delivery_comes_again() {
     let world = QUEUES.start().await;
-    world.sandbox.fail(Call::PatchRun).of(|one| one.text().contains("externalRunId")).every().with(Fault::status(503));
+    world.sandbox.fail(Call::PatchRun).of(|one| one.text().contains("\"link\"")).every().with(Fault::status(503));
     world.sandbox.fail(Call::SendMessage).every().with(Fault::status(500));
     enqueue(&world.sandbox, "r_1");
     let event = next_event(&world.sandbox, 1).await.unwrap();

@@ -105,7 +105,7 @@ async fn hidden(world: &World, number: usize, retry_after: &str) -> i64 {
 }
 
 #[test]
-fn no_wait_is_nothing_or_longer_than_an_hour() {
+fn no_wait_is_shorter_than_a_minute_or_much_longer_than_an_hour() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let world = runtime.block_on(async {
         let sandbox = sandbox::Sandbox::start().await;
@@ -119,9 +119,9 @@ fn no_wait_is_nothing_or_longer_than_an_hour() {
     let result = TestRunner::new(config()).run(&retry_after(), |text| {
         number.set(number.get() + 1);
         let seconds = runtime.block_on(hidden(&world, number.get(), &text));
-        prop_assert!((1..=3600).contains(&seconds), "{:?}: {}", text, seconds);
+        prop_assert!((60..=3660).contains(&seconds), "{:?}: {}", text, seconds);
         if let Ok(asked @ 1..=3600) = text.trim().parse::<i64>() {
-            prop_assert_eq!(seconds, asked, "{:?}", text);
+            prop_assert!((asked.max(60)..=asked.max(60) + 60).contains(&seconds), "{:?}: {}", text, seconds);
         }
         Ok(())
     });

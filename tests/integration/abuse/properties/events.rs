@@ -4,7 +4,7 @@ use glint_gitlab_trigger::gitlab::webhook;
 use glint_gitlab_trigger::glint::message::{self, Message};
 use glint_gitlab_trigger::glint::run::RunId;
 use glint_gitlab_trigger::json;
-use glint_gitlab_trigger::outcome::{Handled, Outcome, RetryLater};
+use glint_gitlab_trigger::outcome::{GivenUp, Handled, Outcome, RetryLater};
 use glint_gitlab_trigger::source::{self, Event, SourceSettings};
 use proptest::prelude::*;
 use serde_json::Value;
@@ -76,18 +76,19 @@ proptest! {
     }
 
     #[test]
-    fn a_batchs_answer_lists_exactly_what_must_come_again(kinds in prop::collection::vec((0..5_u8, any::<bool>()), 0..12)) {
-        let verdicts: Vec<(Option<String>, Handled)> = kinds.iter().enumerate().map(|(index, (kind, gave_up))| {
+    fn a_batchs_answer_lists_exactly_what_must_come_again(kinds in prop::collection::vec(0..6_u8, 0..12)) {
+        let verdicts: Vec<(Option<String>, Handled)> = kinds.iter().enumerate().map(|(index, kind)| {
             let outcome = match kind {
                 0 => Outcome::Duplicate,
                 1 => Outcome::Ignored("x"),
                 2 => Outcome::Deferred(RetryLater::new("x")),
                 3 => Outcome::Unreadable { why: message::Unreadable("x".to_owned()), too_large: false },
+                4 => Outcome::GivenUp(GivenUp::NotStarted("x".to_owned())),
                 _ => Outcome::Rejected("x".to_owned()),
             };
-            (Some(format!("m{index}")), Handled { run_id: RunId::parse("r"), outcome, gave_up: *gave_up })
+            (Some(format!("m{index}")), Handled { run_id: RunId::parse("r"), outcome })
         }).collect();
-        let expected: Vec<usize> = kinds.iter().enumerate().filter(|(_, (kind, gave_up))| *kind == 3 || (*kind == 2 && !gave_up)).map(|(index, _)| index).collect();
+        let expected: Vec<usize> = kinds.iter().enumerate().filter(|(_, kind)| matches!(kind, 2 | 3)).map(|(index, _)| index).collect();
         let event = crate::support::sqs_event(&[], 1).to_string();
         let Ok(Event::Deliveries(_, respond)) = source::parse(serde_json::from_str(&event).unwrap(), &DOORS) else {
             return Err(TestCaseError::fail("not an event of SQS"));

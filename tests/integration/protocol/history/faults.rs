@@ -53,7 +53,7 @@ impl Step {
             Self::TriggerToken => sandbox.fail(Call::GetSecret).of(says("trigger-tokens")),
             Self::Claim => sandbox.fail(Call::PatchRun).of(says("Triggering GitLab pipeline")),
             Self::Trigger => sandbox.fail(Call::Trigger),
-            Self::Report => sandbox.fail(Call::PatchRun).of(says("externalRunId")),
+            Self::Report => sandbox.fail(Call::PatchRun).of(says("\"link\"")),
             Self::Log => sandbox.fail(Call::PostLog),
             Self::ReadToken => sandbox.fail(Call::GetSecret).of(says("gitlab/read-token")),
             Self::ListPipelines => sandbox.fail(Call::ListPipelines),
@@ -150,8 +150,6 @@ pub fn fate(step: Step, fault: &Fault, setup: Setup) -> Fate {
         (Step::Trigger, Fault::Status { code: 400, body, .. }) if body.contains("Too many") => Fate::Linked,
         (Step::Trigger, Fault::Status { code: 400 | 401 | 403 | 404 | 405 | 413 | 422, .. }) => Fate::Rejected,
         (Step::Trigger, _) => doubt,
-        // Glint will not take it however often it is asked now: the queue has it, or the pipeline is looked up.
-        (Step::Report, Fault::Status { code: 400 | 405 | 413 | 422, .. }) if !setup.queues => doubt,
         (Step::Report, Fault::Status { code: 429, retry_after: Some(wait), .. }) if wait == "3600" && !setup.queues => {
             doubt
         }

@@ -81,7 +81,13 @@ fn ended_well(state: &Run, pipelines: &[Pipeline]) -> End {
         assert_eq!(pipelines.len(), 1, "the link of `{run}` leads nowhere");
         assert_eq!(state.links(), [pipelines[0].web_url.clone()]);
         let id = format!("gl_{}_{}", pipelines[0].project_id, pipelines[0].id);
-        assert_eq!(state.external_run_id.as_deref(), Some(id.as_str()));
+        // A Glint that refused the id once was given the same patch without it.
+        let claim = format!("gl_claim_{run}");
+        assert!(
+            state.external_run_id.as_deref().is_some_and(|shown| shown == id || shown == claim),
+            "{:?}",
+            state.external_run_id
+        );
     }
     if end == End::NotStarted {
         assert!(pipelines.is_empty(), "`{run}` has a pipeline and says {:?}", state.summary);

@@ -1,0 +1,66 @@
+//! What one delivery attempt came to, and what it knows of its run by then.
+
+use super::find_pipeline::Target;
+use crate::glint::Shown;
+use crate::glint::run::{RunRequest, RunState};
+use crate::outcome::Outcome;
+
+/// An attempt, before its outcome is reported.
+#[derive(Debug)]
+pub struct Attempt {
+    pub outcome: Outcome,
+    pub known: LastKnown,
+}
+
+/// What is known of the run, as last seen or written.
+#[derive(Debug, Default)]
+pub struct LastKnown {
+    /// Glint has shown the run: before that there is nothing to write to.
+    pub is_seen: bool,
+    /// Glint ends it from our reply.
+    pub is_synchronized: bool,
+    pub label: Option<String>,
+    pub links: Vec<String>,
+    /// Whether the claim, as far as there is one, is so old that its trigger has come to its end.
+    pub is_claim_old: bool,
+    pub claim: Claim,
+    /// This attempt sent the trigger.
+    pub is_trigger_sent: bool,
+    /// Glint keeps no claim of this run, so that the next attempt would start it again.
+    pub is_claim_hidden: bool,
+    /// Where its pipeline would be.
+    pub target: Option<Target>,
+    /// Answers of Glint that were lost before the attempt, in this process.
+    pub lost_answers_before: u64,
+}
+
+/// Whether a claim stands that this attempt has to take back if nothing is created.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Claim {
+    #[default]
+    None,
+    /// Its PATCH failed, and may have been carried out all the same.
+    Possible,
+    Written,
+}
+
+impl LastKnown {
+    pub fn new(run: &RunRequest, lost_answers_before: u64) -> Self {
+        Self { is_synchronized: run.synchronized, lost_answers_before, ..Self::default() }
+    }
+
+    /// Takes over what a GET shows.
+    pub fn see(&mut self, state: &RunState) {
+        self.is_seen = true;
+        self.label.clone_from(&state.label);
+        self.links.clone_from(&state.links);
+        self.is_synchronized |= state.synchronized;
+    }
+
+    /// Takes over what the answer to a PATCH shows, which is newer.
+    pub fn see_answer(&mut self, shown: &Shown) {
+        if !shown.links.is_empty() {
+            self.links.clone_from(&shown.links);
+        }
+    }
+}

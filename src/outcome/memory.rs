@@ -1,0 +1,144 @@
+//! What a run in Glint remembers of its pipeline, in `externalRunId`. Pure.
+//!
+//! | `externalRunId` | means |
+//! |---|---|
+//! | `gl_claim_<run id>` | a trigger may have been sent: the claim |
+//! | `gl_open_<run id>` | a claim taken back: nothing was created |
+//! | `gl_<project id>_<pipeline id>` | linked |
+//!
+//! Labels and links are set by pipelines and automations too. They decide only where Glint shows no `externalRunId`.
+
+use chrono::{DateTime, Utc};
+
+use super::messages;
+use crate::deadlines::CLAIM_TTL;
+use crate::gitlab::types::Pipeline;
+use crate::glint::run::{RunId, RunPatch, RunState};
+
+/// What the state of a run says about its pipeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memory {
+    /// The run has its pipeline.
+    Linked,
+    /// A trigger may have been sent.
+    Claimed,
+    /// No trigger was sent, or provably nothing was created.
+    Open,
+    /// Somebody else set the label or the link, and no `externalRunId` is shown: only a search for the claim can tell.
+    Unclear,
+}
+
+/// The `externalRunId` of a claimed run.
+pub fn claim_id(run: &RunId) -> String {
+    format!("gl_claim_{run}")
+}
+
+/// The `externalRunId` of a run whose claim was taken back.
+pub fn open_id(run: &RunId) -> String {
+    format!("gl_open_{run}")
+}
+
+/// The patch that claims the run, before its trigger is sent.
+pub fn claim_patch(run: &RunId) -> RunPatch {
+    RunPatch { external_run_id: Some(claim_id(run)), ..RunPatch::label(messages::TRIGGERING) }
+}
+
+/// The patch that takes a claim back. It must not arrive behind a later claim.
+pub fn take_back_patch(run: &RunId) -> RunPatch {
+    RunPatch { external_run_id: Some(open_id(run)), ..RunPatch::label(messages::WAITING_TO_RETRY) }
+}
+
+/// Reads the state of a run. `is_pipeline_page` tells the page of a pipeline of its project from other links.
+///
+/// A link of ours is looked at before the claim: a claim whose answer was lost may arrive after the link.
+pub fn memory(run: &RunState, is_pipeline_page: impl Fn(&str) -> bool) -> Memory {
+    let external_id = run.external_id.as_deref();
+    let is_agents = |id: &str| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit());
+    if external_id.is_some_and(|id| Pipeline::parse_external_id(id).is_some() || is_agents(id))
+        || run.links.iter().any(|link| is_pipeline_page(link))
+    {
+        return Memory::Linked;
+    }
+    if external_id == Some(&claim_id(&run.id)) {
+        return Memory::Claimed;
+    }
+    if external_id == Some(&open_id(&run.id)) {
+        return Memory::Open;
+    }
+    let label = run.label.as_deref().unwrap_or_default();
+    if messages::is_claim(label) {
+        Memory::Claimed
+    } else if messages::is_progress(label) {
+        Memory::Linked
+    } else if messages::is_open(label) && run.links.is_empty() {
+        Memory::Open
+    } else {
+        Memory::Unclear
+    }
+}
+
+/// Whether the claim is so old that its trigger has come to whatever end it came to.
+pub fn is_claim_old(run: &RunState, now: DateTime<Utc>) -> bool {
+    run.updated_at.is_some_and(|updated_at| now - updated_at >= CLAIM_TTL)
+}
+
+/// The links of a run with `ours` before those that others set.
+pub fn links_with(ours: &str, others: &[String]) -> Vec<String> {
+    let others = others.iter().filter(|link| *link != ours).cloned();
+    std::iter::once(ours.to_owned()).chain(others).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::glint::run::RunStatus;
+
+    fn run(external_id: Option<&str>, label: Option<&str>, links: &[&str]) -> RunState {
+        RunState {
+            id: RunId::parse("r_1").unwrap(),
+            status: RunStatus::InProgress,
+            label: label.map(str::to_owned),
+            links: links.iter().map(|link| (*link).to_owned()).collect(),
+            external_id: external_id.map(str::to_owned),
+            created_at: None,
+            updated_at: None,
+            ended_at: None,
+            inputs: None,
+            started_by: None,
+            synchronized: false,
+            action_url: None,
+            action_body: None,
+        }
+    }
+
+    #[test]
+    fn the_external_id_decides_and_label_and_link_only_where_it_is_not_shown() {
+        const PAGE: &str = "https://gitlab.example.com/g/p/-/pipelines/7";
+        for (external_id, label, links, expected) in [
+            (Some("gl_1_2"), None, &[][..], Memory::Linked),
+            (Some("257"), None, &[], Memory::Linked),
+            (Some("gl_claim_r_1"), Some("Rolling out"), &["https://preview"], Memory::Claimed),
+            (Some("gl_claim_r_1"), None, &["https://preview", PAGE], Memory::Linked),
+            (Some("gl_open_r_1"), Some("Rolling out"), &["https://preview"], Memory::Open),
+            (Some("gl_open_r_1"), Some(messages::TRIGGERING), &[], Memory::Open),
+            (Some("gl_claim_r_2"), None, &[], Memory::Open),
+            (Some("somebody's"), Some("Rolling out"), &[], Memory::Unclear),
+            (None, None, &[], Memory::Open),
+            (None, Some(messages::WAITING_TO_RETRY), &[], Memory::Open),
+            (None, Some(messages::TRIGGERING), &["https://preview"], Memory::Claimed),
+            (None, Some(messages::WAITING_TO_CONFIRM), &[], Memory::Claimed),
+            (None, Some("GitLab pipeline running"), &[], Memory::Linked),
+            (None, Some("Rolling out"), &[], Memory::Unclear),
+            (None, None, &["https://preview"], Memory::Unclear),
+        ] {
+            let state = run(external_id, label, links);
+            assert_eq!(memory(&state, |link| link == PAGE), expected, "{state:?}");
+        }
+    }
+
+    #[test]
+    fn our_link_comes_first_and_the_others_stay() {
+        let links = ["https://a".to_owned(), "https://ours".to_owned()];
+        assert_eq!(links_with("https://ours", &links), ["https://ours", "https://a"]);
+    }
+}
