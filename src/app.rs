@@ -1,5 +1,6 @@
 //! Handles one Lambda invocation, from event to response.
 
+mod authorize_url;
 mod batch;
 mod check;
 mod context;

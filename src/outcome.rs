@@ -90,8 +90,14 @@ pub struct Reply {
     pub body: Value,
 }
 
-/// Freshness a sender may try again where nothing better is known.
+/// When a sender may try again where nothing better is known.
 const RETRY_AFTER: Duration = Duration::from_secs(60);
+
+/// What every sender is told who is not proven, and its hint.
+const UNAUTHENTICATED: (&str, &str) = (
+    "signature verification failed",
+    "Glint's messages need its client secret, as the function has it, and GitLab's hooks what the secret of `GITLAB_HOOK_SECRET_ID` holds",
+);
 
 impl Outcome {
     /// What Glint is told, as a log line and an update: nothing where the run has not changed. With `give_up`, what ends it.
@@ -167,15 +173,13 @@ impl Outcome {
             Self::Unconfirmed(unconfirmed) => {
                 Some((unconfirmed.why.clone(), Some("look at the project's pipelines before running it again")))
             }
-            Self::Unreadable { why, too_large: true } => Some((why.to_string(), Some("let the action send less"))),
-            Self::Unreadable { why, .. } => {
-                Some((why.to_string(), Some("send the message as Glint does, with `context.runId`")))
-            }
-            Self::Unauthenticated(forged @ VerifyError::HooksDisabled) => {
-                Some((forged.to_string(), Some("set `GITLAB_HOOK_SECRET_ID` to the secret that hooks must prove")))
-            }
-            Self::Unauthenticated(forged) => Some((
-                format!("signature verification failed: {forged}"),
+            Self::Unreadable { why, .. } => Some((why.what.clone(), Some(why.hint))),
+            Self::Unauthenticated(VerifyError::HooksDisabled) => Some((
+                VerifyError::HooksDisabled.to_string(),
+                Some("set `GITLAB_HOOK_SECRET_ID` to the secret that hooks must prove"),
+            )),
+            Self::Unauthenticated(fault) => Some((
+                format!("signature verification failed: {fault}"),
                 Some(
                     "Glint's messages need its client secret, as the function's Glint secret holds it, and GitLab's hooks what the secret of `GITLAB_HOOK_SECRET_ID` holds",
                 ),
@@ -258,11 +262,18 @@ impl Handled {
 
     /// The outcome as JSON, for whoever asked directly.
     pub fn body(&self) -> Value {
-        let mut body = json!({ "runId": self.run_id, "outcome": self.outcome.name() });
+        let is_authentic = !matches!(self.outcome, Outcome::Unauthenticated(_));
+        let mut body =
+            json!({ "runId": self.run_id.as_ref().filter(|_| is_authentic), "outcome": self.outcome.name() });
         if let Some(pipeline) = self.outcome.pipeline() {
             body["link"] = json!(pipeline.url);
         }
-        if let Some((reason, hint)) = self.outcome.reason() {
+        if !is_authentic && !matches!(self.outcome, Outcome::Unauthenticated(VerifyError::HooksDisabled)) {
+            // Nobody learns more by trying.
+            let (reason, hint) = UNAUTHENTICATED;
+            body["reason"] = json!(reason);
+            body["hint"] = json!(hint);
+        } else if let Some((reason, hint)) = self.outcome.reason() {
             body["reason"] = json!(reason);
             if let Some(hint) = hint {
                 body["hint"] = json!(hint);

@@ -47,7 +47,7 @@ impl Context {
     async fn proven_groups(&self, deliveries: Vec<Delivery>, results: &mut [Option<Handled>]) -> Vec<Group> {
         let proven = |(place, delivery): (Place, Delivery)| async move {
             let fields = LogFields::delivery(&delivery.metadata, None);
-            (place, fields, caught(self.proven(delivery)).await)
+            (place, fields, caught(self.verify_delivery(delivery)).await)
         };
         let mut proving: FuturesUnordered<_> = deliveries.into_iter().enumerate().map(proven).collect();
         let mut tasks = Vec::new();

@@ -19,6 +19,12 @@ impl Context {
             Ok(state) => state,
             Err(error) => return handled(from_glint_error(error)),
         };
+        // A run that the message does not prove to mean is not written to.
+        if let Err(outcome @ (Outcome::Unauthenticated(_) | Outcome::Unreadable { .. })) =
+            self.authorize_url(run, metadata, &state).await
+        {
+            return handled(outcome);
+        }
         if state.status == RunStatus::Ended || state.is_linked() {
             return handled(Outcome::Duplicate);
         }

@@ -14,19 +14,21 @@ pub struct LogFields {
     message_id: Option<String>,
     project: Option<String>,
     attempt: u32,
+    bytes: usize,
 }
 
 impl LogFields {
     /// A message of which only the id is known.
     pub fn message(id: &Option<String>) -> Self {
-        Self { message_id: id.clone(), project: None, attempt: 1 }
+        Self { message_id: id.clone(), attempt: 1, ..Self::default() }
     }
 
     /// A delivery, and what it asks for where that could be read.
     pub fn delivery(metadata: &DeliveryMetadata, task: Option<&Task>) -> Self {
         let attempt = metadata.source.attempt();
-        let project = task.and_then(Task::project).or_else(|| metadata.target.project.clone());
-        Self { message_id: metadata.id.clone(), project, attempt }
+        // What the path of a request says is of interest once it is proven: until then it is anybody's.
+        let project = task.and_then(|task| task.project().or_else(|| metadata.target.project.clone()));
+        Self { message_id: metadata.id.clone(), project, attempt, bytes: metadata.bytes }
     }
 }
 
@@ -40,6 +42,8 @@ impl Context {
         let words = words(&handled);
         let pipeline_id = handled.outcome.pipeline().map(|pipeline| pipeline.id);
         let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let is_authentic = !matches!(handled.outcome, Outcome::Unauthenticated(_));
+        let bytes = (!is_authentic).then_some(fields.bytes);
         macro_rules! line {
             ($level:ident) => {
                 tracing::$level!(
@@ -50,6 +54,7 @@ impl Context {
                     message_id = fields.message_id.as_deref(),
                     redeliver = handled.should_redeliver(),
                     attempt = fields.attempt,
+                    bytes,
                     duration_ms,
                     "{words}"
                 )

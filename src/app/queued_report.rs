@@ -6,6 +6,7 @@ use tokio::time::{Instant, timeout_at};
 use super::context::Context;
 use super::start_run::from_glint_error;
 use super::verify_delivery::QueuedReport;
+use crate::aws::queue_message::{self, REPORT};
 use crate::aws::sqs::Message;
 use crate::deadlines::ENQUEUE_RESERVE;
 use crate::gitlab::types::Pipeline;
@@ -13,7 +14,6 @@ use crate::glint::GlintError;
 use crate::glint::run::{RunId, RunReport, RunRequest, RunStatus};
 use crate::outcome::{Handled, Outcome};
 use crate::retry::Retry as _;
-use crate::source::{KIND, KIND_REPORT};
 
 impl Context {
     /// Freshness a report that Glint has not taken goes to the queue, where there is one.
@@ -25,14 +25,13 @@ impl Context {
     /// Queues what Glint should be told of `run`. Whether that worked.
     async fn queue_report(&self, run: &RunRequest, report: RunReport) -> bool {
         let Some(queue) = self.app.queue.as_ref() else { return false };
-        let report = QueuedReport { run_id: run.id.clone(), report };
-        let Ok(body) = serde_json::to_string(&report) else { return false };
         let message = Message {
-            body,
+            body: queue_message::write_report(&run.id, &report),
             group: run.id.to_string(),
             deduplication: deduplication(&run.id),
-            attributes: vec![(KIND, KIND_REPORT.to_owned())],
+            attributes: Vec::new(),
         };
+        let Ok(message) = self.sign_message(REPORT, message).await else { return false };
         queue.send(&message, self.call_deadline()).await.is_ok()
     }
 

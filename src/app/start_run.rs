@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::authorize_url::{is_for_another_url, not_its_message};
 use super::context::Context;
 use super::report_outcome::LastKnown;
 use super::verify_delivery::Task;
@@ -15,11 +16,16 @@ use crate::outcome::{Handled, Outcome, RetryLater, Unconfirmed};
 use crate::source::{DeliveryMetadata, Source};
 use crate::telemetry::Metric;
 use crate::trigger::build_trigger_request;
-use crate::verify;
+use crate::verify::{self, VerifyError};
 
 impl Context {
     /// Does one task, whatever it is.
     pub async fn done(&self, task: Task, metadata: &DeliveryMetadata) -> Handled {
+        if let Task::Start { run, .. } = &task
+            && is_for_another_url(run, metadata)
+        {
+            return Handled::new(Some(run.id.clone()), Outcome::Unauthenticated(VerifyError::OtherUrl));
+        }
         if let Some(handled) = self.enqueue(&task, metadata).await {
             return handled;
         }
@@ -49,8 +55,12 @@ impl Context {
         last_known: &mut LastKnown,
     ) -> Result<Outcome, Outcome> {
         ensure_ours(run, metadata)?;
-        let state = self.glint(self.app.glint.run(&run.id, self.freshness())).await.map_err(from_glint_error)?;
+        let state = match self.glint(self.app.glint.run(&run.id, self.freshness())).await {
+            Err(GlintError::UnknownRun) if run.is_id_unsigned => return Err(not_its_message()),
+            other => other.map_err(from_glint_error)?,
+        };
         last_known.see(run, &state);
+        let target = self.authorize_url(run, metadata, &state).await?;
         let label = state.label.as_deref().unwrap_or_default();
         let foreign_label = !messages::is_open(label) && !messages::is_claim(label);
         let claimed = messages::is_claim(label) || (foreign_label && metadata.source.may_be_redelivery());
@@ -72,7 +82,7 @@ impl Context {
         is_open(&state).map_err(doubted)?;
         let credentials = self.credentials().await.map_err(|error| doubted(Outcome::Deferred(RetryLater::new(error))));
         let credentials = credentials?.value;
-        let planned = build_trigger_request(run, &metadata.target, &self.app.policy, &credentials.client_secret);
+        let planned = build_trigger_request(run, &target, &self.app.policy, &credentials.client_secret);
         let mut plan = planned.map_err(|refusal| doubted(Outcome::Invalid(refusal)))?;
         if claimed && let Some(pipeline) = self.confirmed(run, &plan, metadata, &state).await.map_err(unconfirmed)? {
             return Ok(self.reported(run, pipeline).await);

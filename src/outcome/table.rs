@@ -43,7 +43,7 @@ fn samples() -> Vec<(Outcome, &'static str)> {
         (Outcome::Finished(event(PipelineStatus::Success)), "the pipeline ended"),
         (Outcome::Progressed(event(PipelineStatus::Running)), "the pipeline is pending or running"),
         (Outcome::Enqueued, "the verified delivery waits on `RUNS_QUEUE_URL`"),
-        (Outcome::Unreadable { why: Unreadable(String::new()), too_large: false }, "no run id can be read"),
+        (Outcome::Unreadable { why: Unreadable::message(""), too_large: false }, "no run id can be read"),
         (Outcome::Unauthenticated(VerifyError::Missing), "the signature is missing, wrong, or too old"),
     ]
 }

@@ -18,6 +18,8 @@ pub struct Run {
     /// The user inputs.
     pub properties: Value,
     pub synchronized: bool,
+    /// Where Glint sent the action's webhook, and what: `payload.url` and `payload.body` of the newer shape.
+    pub sent: Option<(String, Value)>,
     pub created_at: DateTime<Utc>,
     /// Moves with every PATCH that is accepted, and with nothing else.
     pub updated_at: DateTime<Utc>,
@@ -49,6 +51,7 @@ impl Run {
             logs: Vec::new(),
             properties: json!({}),
             synchronized: false,
+            sent: None,
             created_at: now,
             updated_at: now,
             ended_at: None,
@@ -107,6 +110,12 @@ impl Run {
             "createdAt": stamp(self.created_at), "updatedAt": stamp(self.updated_at),
             "createdBy": "auth0|sandbox", "updatedBy": "auth0|sandbox",
         });
+        if let Some((url, body)) = &self.sent {
+            run["payload"] = json!({
+                "type": "WEBHOOK", "url": url, "agent": false, "synchronized": self.synchronized, "method": "POST",
+                "headers": {}, "body": body,
+            });
+        }
         let optional = [
             ("statusLabel", self.status_label.as_ref().map(|text| json!(text))),
             ("link", self.link.clone()),
@@ -162,6 +171,11 @@ impl RunBuilder {
 
     pub fn properties(self, properties: Value) -> Self {
         self.change(|run| run.properties = properties)
+    }
+
+    /// Glint sent the action's webhook there, with this body.
+    pub fn sent_to(self, url: &str, body: Value) -> Self {
+        self.change(|run| run.sent = Some((url.to_owned(), body)))
     }
 
     pub fn updated_at(self, time: DateTime<Utc>) -> Self {
