@@ -1,6 +1,7 @@
 //! Handles one Lambda invocation, from event to response.
 
 mod attempt;
+mod authorize_url;
 mod batch;
 mod check;
 mod context;
@@ -35,6 +36,7 @@ use crate::outcome::{Handled, Outcome};
 use crate::source::{self, DeliveryMetadata, Event, Source, SourceSettings};
 use crate::telemetry::Metric;
 use crate::trigger::Policy;
+use crate::verify::VerifyError;
 use crate::{aws, json, trigger};
 use attempt::Attempt;
 use context::{Context, GlintShows, Services};
@@ -151,6 +153,11 @@ impl App {
 /// Handles one verified delivery: each step returns a value, which is passed to the next.
 async fn handle_task(context: &Context, task: Task, metadata: DeliveryMetadata) -> Handled {
     let run_id = task.run_id().cloned();
+    if let Task::Start { run, .. } = &task
+        && authorize_url::is_for_another_url(run, &metadata)
+    {
+        return Handled::new(run_id, Outcome::Unauthenticated(VerifyError::OtherUrl));
+    }
     match (enqueue::enqueue(context, &task, &metadata).await, &task) {
         (Enqueued::Done(outcome), _) => return Handled::new(run_id, outcome),
         (Enqueued::Refused(why), Task::Start { run, .. }) => {

@@ -2,6 +2,7 @@
 
 mod http_adapter;
 mod init_error;
+pub mod queue_message;
 pub mod secrets;
 pub mod sqs;
 

@@ -91,6 +91,8 @@ pub const MAX_DEAD_LETTER_AGE: TimeDelta = TimeDelta::hours(1);
 pub const MAX_SIGNATURE_AGE: TimeDelta = TimeDelta::seconds(300);
 
 // Secrets.
+/// What the previous version of a key signed holds if it was signed before the current one was this old.
+pub const ROTATION_OVERLAP: TimeDelta = TimeDelta::hours(1);
 /// A secret is not read out of turn more often than this, so that a wrong token cannot flood Secrets Manager.
 pub const SECRET_REFRESH_INTERVAL: Duration = Duration::from_secs(30);
 /// How long it is remembered that a secret is missing, denied or unusable: its operator is probably about to fix it.

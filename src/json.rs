@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-pub use write::{NonAscii, compact};
+pub use write::compact;
 
 /// One level of a JSON object, its members in the order sent and their values unread.
 #[derive(Debug, Default)]

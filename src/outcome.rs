@@ -104,6 +104,12 @@ pub struct Reply {
 /// When a sender may try again where nothing better is known.
 const RETRY_AFTER: Duration = Duration::from_secs(60);
 
+/// What every sender is told who is not proven, and its hint.
+const UNAUTHENTICATED: (&str, &str) = (
+    "signature verification failed",
+    "Glint's messages need its client secret, as the function has it, and GitLab's hooks what the secret of `GITLAB_HOOK_SECRET_ID` holds",
+);
+
 impl Outcome {
     /// The outcome's name in logs, replies and metrics.
     pub fn name(&self) -> &'static str {
@@ -181,10 +187,7 @@ impl Outcome {
             Self::GivenUp(GivenUp::NotConfirmed(unconfirmed)) | Self::Unconfirmed(unconfirmed) => {
                 Some((unconfirmed.why.clone(), Some(LOOK)))
             }
-            Self::Unreadable { why, too_large: true } => Some((why.to_string(), Some("let the action send less"))),
-            Self::Unreadable { why, .. } => {
-                Some((why.to_string(), Some("send the message as Glint does, with `context.runId`")))
-            }
+            Self::Unreadable { why, .. } => Some((why.what.clone(), Some(why.hint))),
             Self::Unauthenticated(error @ VerifyError::HooksDisabled) => {
                 Some((error.to_string(), Some("set `GITLAB_HOOK_SECRET_ID` to the secret that hooks must prove")))
             }
@@ -266,11 +269,18 @@ impl Handled {
 
     /// The outcome as JSON, for whoever asked directly.
     pub fn body(&self) -> Value {
-        let mut body = json!({ "runId": self.run_id, "outcome": self.outcome.name() });
+        let is_authentic = !matches!(self.outcome, Outcome::Unauthenticated(_));
+        let run_id = self.run_id.as_ref().filter(|_| is_authentic);
+        let mut body = json!({ "runId": run_id, "outcome": self.outcome.name() });
         if let Some(pipeline) = self.outcome.pipeline() {
             body["link"] = json!(pipeline.url);
         }
-        if let Some((reason, hint)) = self.outcome.reason() {
+        if !is_authentic && !matches!(self.outcome, Outcome::Unauthenticated(VerifyError::HooksDisabled)) {
+            // Nobody learns more by trying.
+            let (reason, hint) = UNAUTHENTICATED;
+            body["reason"] = json!(reason);
+            body["hint"] = json!(hint);
+        } else if let Some((reason, hint)) = self.outcome.reason() {
             body["reason"] = json!(reason);
             if let Some(hint) = hint {
                 body["hint"] = json!(hint);

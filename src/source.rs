@@ -9,17 +9,18 @@ mod kafka;
 mod sns;
 mod sqs;
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-pub use sqs::{KIND, KIND_HOOK, KIND_REPORT};
-
 use crate::deadlines::MAX_RECORD_AGE;
+use crate::glint::message::Unreadable;
 use crate::glint::run::UrlTarget;
-use crate::json::Object;
+use crate::json::{self, Object};
 use crate::outcome::Handled;
-use crate::verify::{HookSignature, UnverifiedBody};
+use crate::verify::{HookSignature, RequestUrl, UnverifiedBody};
 
 /// What was asked of the function.
 pub enum Event {
@@ -60,17 +61,21 @@ pub enum Payload {
     Message(UnverifiedBody),
     /// A hook of GitLab, as it came.
     Hook { body: String, signature: HookSignature },
-    /// Put on the queue by this function: the facts of a verified hook.
-    QueuedHook(String),
-    /// Put on the queue by this function: what Glint could not be told.
-    QueuedReport(String),
+    /// Said to have been put on the queue by this function: the facts of a verified hook.
+    QueuedHook { body: String, mac: String },
+    /// Said to have been put on the queue by this function: what Glint could not be told.
+    QueuedReport { body: String, mac: String },
     /// Not even text.
-    Unreadable { why: String, too_large: bool },
+    Unreadable { why: Unreadable, too_large: bool },
 }
 
 impl Payload {
-    fn unreadable(why: impl Into<String>) -> Self {
-        Self::Unreadable { why: why.into(), too_large: false }
+    fn unreadable(what: impl Into<String>, hint: &'static str) -> Self {
+        Self::Unreadable { why: Unreadable::new(what, hint), too_large: false }
+    }
+
+    fn too_large(what: impl Into<String>) -> Self {
+        Self::Unreadable { why: Unreadable::new(what, "let the action send less"), too_large: true }
     }
 }
 
@@ -81,13 +86,33 @@ pub struct DeliveryMetadata {
     pub id: Option<String>,
     pub source: Source,
     pub target: UrlTarget,
+    /// Path and query of the request, where `target` comes from them: they are not signed.
+    pub url: Option<String>,
+    /// The host that was asked, as AWS says.
+    pub host: Option<String>,
+    /// The header `RUN_ID`, which is not signed either.
+    pub run_id_header: Option<String>,
+    /// What makes a hook itself: a resent one has the same.
+    pub hook_id: Option<String>,
     /// When it was sent to its source.
     pub sent_at: Option<DateTime<Utc>>,
+    /// How long its body is.
+    pub bytes: usize,
 }
 
 impl DeliveryMetadata {
     fn new(source: Source) -> Self {
-        Self { id: None, source, target: UrlTarget::default(), sent_at: None }
+        Self {
+            id: None,
+            source,
+            target: UrlTarget::default(),
+            url: None,
+            host: None,
+            run_id_header: None,
+            hook_id: None,
+            sent_at: None,
+            bytes: 0,
+        }
     }
 }
 
@@ -178,6 +203,22 @@ fn url_target(project: Option<&str>, parameter: impl Fn(&str) -> Option<String>)
     }
 }
 
+/// What path and query say, as far as they are believed.
+fn target_of_url(url: &str) -> UrlTarget {
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    let parameter = |name: &str| {
+        url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+    };
+    let path = RequestUrl::parse(url).path();
+    url_target(Some(path.as_str()).filter(|path| !path.is_empty()), parameter)
+}
+
+/// A string, or the digits of a number where a source should have written a string.
+fn scalar(value: &RawValue) -> Option<Cow<'_, str>> {
+    let is_bare = value.get().bytes().next().is_some_and(|byte| !matches!(byte, b'{' | b'[' | b'"' | b'n'));
+    if is_bare { Some(Cow::Borrowed(value.get())) } else { json::string(value) }
+}
+
 /// An event that no source sends.
 #[derive(Debug, thiserror::Error)]
 #[error(
@@ -213,7 +254,7 @@ pub fn parse(event: &RawValue, settings: &SourceSettings) -> Result<Event, Unsup
     // `httpMethod` belongs to payload format 1.0, which is answered with what to change.
     let is_request = root.get("rawPath").is_some() || root.get("httpMethod").is_some();
     if is_request && root.get("requestContext").is_some() {
-        return Ok(http::parse(event, &root, settings));
+        return Ok(http::parse(&root, settings));
     }
     if let Some(records) = root.get("Records") {
         return parse_records(records, settings);
@@ -226,15 +267,18 @@ pub fn parse(event: &RawValue, settings: &SourceSettings) -> Result<Event, Unsup
     Ok(invoke::parse(event.get(), &root))
 }
 
-/// Parses `Records`, a member that SQS and SNS share.
+/// Parses `Records`, a member that SQS and SNS share. One odd record among theirs does not make the event another's.
 fn parse_records(records: &RawValue, settings: &SourceSettings) -> Result<Event, UnsupportedEvent> {
     let unreadable = |error| UnsupportedEvent(format!("the event's `Records` cannot be read: {error}"));
-    let list: Vec<Object> = serde_json::from_str(records.get()).map_err(unreadable)?;
-    if list.first().is_some_and(|record| record.get("Sns").is_some()) {
-        return Ok(sns::parse(&list));
+    let list: Vec<&RawValue> = serde_json::from_str(records.get()).map_err(unreadable)?;
+    let has = |is_record: fn(&Object) -> bool| {
+        list.iter().any(|record| Object::parse(record.get()).is_ok_and(|record| is_record(&record)))
+    };
+    if list.is_empty() || has(sqs::is_record) {
+        Ok(sqs::parse(&list, settings))
+    } else if has(sns::is_record) {
+        Ok(sns::parse(&list))
+    } else {
+        Err(UnsupportedEvent("the event's `Records` are neither SQS's nor SNS's".to_owned()))
     }
-    if !list.iter().all(|record| record.string("eventSource").is_some_and(|source| source == sqs::EVENT_SOURCE)) {
-        return Err(UnsupportedEvent("the event's `Records` are neither SQS's nor SNS's".to_owned()));
-    }
-    sqs::parse(records, settings).map_err(unreadable)
 }

@@ -1,9 +1,12 @@
 //! Decides which trigger to send for a run, or refuses: pure, no clock, no IO.
 
+mod fields;
 mod payload;
 mod reserved_names;
 mod secret_input;
 mod variables;
+
+pub use fields::project_of_url;
 
 use std::borrow::Cow;
 
@@ -11,9 +14,9 @@ use secrecy::SecretString;
 use zeroize::Zeroize as _;
 
 use crate::gitlab::types::{Project, Ref};
-use crate::glint::run::{Backend, Inputs, RunRequest, TriggerSpec, UrlTarget};
+use crate::glint::run::{Inputs, RunRequest, UrlTarget};
 use crate::json;
-use variables::UserInputs;
+use variables::{Field, UserInputs};
 
 /// GitLab.com's limit for the file variable `TRIGGER_PAYLOAD`, which holds the trigger's body.
 pub const MAX_PAYLOAD_BYTES: usize = 1024 * 1024;
@@ -41,6 +44,8 @@ pub struct TriggerRequest<'a> {
     pub body: Body<'a>,
     /// What was decrypted for the pipeline, and whatever else GitLab's words must not repeat.
     pub secrets: Vec<SecretString>,
+    /// Whether the pipeline's end ends the run.
+    report_pipeline_status: bool,
 }
 
 /// Members of a JSON object, and the JSON of their values. No `Debug` of that, and it is wiped on drop: decrypted secrets lie in it.
@@ -88,7 +93,7 @@ impl ValidationError {
 /// Decides. `client_secret` is Glint's, with which secret inputs are encrypted.
 pub fn build_trigger_request<'a>(
     run: &'a RunRequest,
-    aim: &UrlTarget,
+    target: &UrlTarget,
     policy: &Policy,
     client_secret: &SecretString,
 ) -> Result<TriggerRequest<'a>, ValidationError> {
@@ -98,18 +103,22 @@ pub fn build_trigger_request<'a>(
             "check the action's body template",
         )
     })?;
-    let project = project(run, spec, aim)?;
-    let git_ref = git_ref(spec, aim)?;
-    let inputs = if spec.pipeline_variables.is_empty() { &spec.inputs } else { &spec.pipeline_variables };
-    let values = if aim.omit_user_inputs.unwrap_or(spec.omit_user_inputs) {
+    let project = fields::project(run, spec, target)?;
+    let git_ref = fields::git_ref(spec, target)?;
+    let pipeline_variables = fields::pipeline_variables(spec)?;
+    let (field, inputs): (Field, &Inputs) = match &pipeline_variables {
+        Some(variables) => (Field::PipelineVariables, variables),
+        None => (Field::UserInputs, &spec.inputs),
+    };
+    let values = if target.omit_user_inputs.unwrap_or(spec.omit_user_inputs) {
         UserInputs::none(policy)
     } else {
-        UserInputs::of(inputs, &spec.secret_inputs, policy, client_secret)?
+        UserInputs::new(field, inputs, &spec.secret_inputs, policy, client_secret)?
     };
-    let payload = if aim.omit_payload.unwrap_or(spec.omit_payload) {
+    let payload = if target.omit_payload.unwrap_or(spec.omit_payload) {
         Cow::Borrowed("{}")
     } else {
-        payload::written(run.payload(), policy.escape_dollar)
+        payload::escape_dollars(run.payload(), policy.escape_dollar)
     };
     let mut secrets = values.secrets(&spec.secret_inputs);
     secrets.push(client_secret.clone());
@@ -117,13 +126,17 @@ pub fn build_trigger_request<'a>(
     body.0.extend(values.member());
     body.0.push(("port_payload", payload));
     within_limits(&body)?;
-    Ok(TriggerRequest { project, git_ref, body, secrets })
+    let report_pipeline_status = run.report_pipeline_status && target.report_pipeline_status.unwrap_or(true);
+    Ok(TriggerRequest { project, git_ref, body, secrets, report_pipeline_status })
 }
 
 impl TriggerRequest<'_> {
-    /// Lets the pipeline, and its hook, know the run that it is started for.
+    /// Lets the pipeline, and its hook, know the run that it is started for, and whether the hook may end it.
     pub fn set_run_token(&mut self, run_id: &str, proof: &str) {
-        let glint = serde_json::json!({ "runId": run_id, "proof": proof });
+        let mut glint = serde_json::json!({ "runId": run_id, "proof": proof });
+        if !self.report_pipeline_status {
+            glint["reportPipelineStatus"] = false.into();
+        }
         self.body.0.push(("glint", glint.to_string().into()));
     }
 }
@@ -145,47 +158,4 @@ fn within_limits(body: &[Member]) -> Result<(), ValidationError> {
         ));
     }
     Ok(())
-}
-
-/// What the message names goes before what its URL names: the URL is not signed.
-fn project(run: &RunRequest, spec: &TriggerSpec, aim: &UrlTarget) -> Result<Project, ValidationError> {
-    const HINT: &str =
-        "set `groupName` and `projectName` of the action's `invocationMethod` to the project's path in GitLab";
-    let (group, name) = (spec.group.as_deref().unwrap_or(""), spec.project.as_deref().unwrap_or(""));
-    if let Some(path) = aim.project.as_deref().filter(|_| group.is_empty() && name.is_empty()) {
-        let parsed = Project::by_id(path).ok_or(()).or_else(|()| Project::parse_path(path));
-        return parsed.map_err(|fault| {
-            ValidationError::new(
-                format!("the URL's path names no GitLab project: {fault}"),
-                "end the action's URL in `/<group>/<project>`",
-            )
-        });
-    }
-    if let Some(project) = Project::by_id(name).filter(|_| group.is_empty()) {
-        return Ok(project);
-    }
-    if run.backend == Backend::Webhook && group.is_empty() && name.is_empty() {
-        return Err(ValidationError::new("the action's URL names no GitLab project", "end it in `/<group>/<project>`"));
-    }
-    Project::parse(group, name)
-        .map_err(|fault| ValidationError::new(format!("the action names no GitLab project: {fault}"), HINT))
-}
-
-fn git_ref(spec: &TriggerSpec, aim: &UrlTarget) -> Result<Ref, ValidationError> {
-    let wanted = input_text(&spec.inputs, "ref").map(|text| ("user input `ref`", text));
-    let of_action = || spec.default_ref.clone().map(|text| ("action's `defaultRef`", text));
-    let of_url = || aim.default_ref.clone().filter(|text| !text.is_empty()).map(|text| ("URL's `ref`", text));
-    let (field, text) = wanted.or_else(of_action).or_else(of_url).unwrap_or(("default", "main".to_owned()));
-    Ref::parse(&text).map_err(|fault| {
-        ValidationError::new(
-            format!("the {field} is no git ref: {fault}"),
-            "give the name of a branch or tag of the project",
-        )
-    })
-}
-
-/// The input `name`, if it is a string with something in it.
-fn input_text(inputs: &Inputs, name: &str) -> Option<String> {
-    let (_, value) = inputs.iter().find(|(key, _)| key == name)?;
-    json::string(value).map(Cow::into_owned).filter(|text| !text.is_empty())
 }

@@ -4,9 +4,11 @@
 
 mod glint;
 mod hook;
+mod url;
 
 pub use glint::{SignatureHeaders, UnverifiedBody};
-pub use hook::HookSignature;
+pub use hook::{HookProof, HookSignature};
+pub use url::{RequestUrl, url_key};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -14,20 +16,23 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::Sha256;
 
-/// How far a signed time may lie from now, on either side.
-pub const WINDOW_SECONDS: i64 = 300;
-
-/// Why a delivery is not verify_run_token. The words are safe to log and to answer.
+/// Why a delivery is not authenticated. The words hold nothing of the delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum VerifyError {
     #[error("it carries no signature")]
     Missing,
     #[error("its signature has no timestamp, or one that is no number")]
     Timestamp,
-    #[error("its signature is older or newer than {WINDOW_SECONDS} seconds")]
+    #[error("its signature is older or newer than 300 seconds")]
     Expired,
-    #[error("its signature does not match")]
+    #[error("its signature has another form than `v1,<base64>`")]
+    Malformed,
+    #[error("its signature was made with another key, or of another body")]
     Mismatch,
+    #[error("the action's own URL is another one")]
+    OtherUrl,
+    #[error("it was not put on the queue by this function")]
+    NotEnqueuedHere,
     #[error("no hooks are expected here")]
     HooksDisabled,
 }
@@ -41,15 +46,38 @@ fn mac(key: &[u8], parts: &[&[u8]]) -> Hmac<Sha256> {
     mac
 }
 
-/// Whether one of the `v1,<base64>` signatures in `header` is `mac`'s, compared in constant time.
+/// More signatures than these in one header are not tried.
+const MAX_CODES: usize = 8;
+
+/// The `v1,<base64>` signatures in `header`, decoded; those of another form are left out.
 ///
 /// Senders separate several by spaces; a gateway that merges repeated headers, by commas.
-fn any_matches(header: &str, mac: &Hmac<Sha256>) -> bool {
-    let words: Vec<&str> = header.split([' ', ',']).filter(|word| !word.is_empty()).collect();
-    words.windows(2).filter(|pair| pair[0] == "v1").any(|pair| {
-        let decoded = BASE64_STANDARD.decode(pair[1]);
-        decoded.is_ok_and(|bytes| mac.clone().verify_slice(&bytes).is_ok())
-    })
+fn codes(header: &str) -> Vec<[u8; 32]> {
+    let words = || header.split([' ', ',']).filter(|word| !word.is_empty());
+    let encoded = words().zip(words().skip(1)).filter(|(version, _)| *version == "v1").map(|(_, code)| code);
+    let decoded = encoded.filter(|code| code.len() <= 44).filter_map(|code| BASE64_STANDARD.decode(code).ok());
+    decoded.filter_map(|code| code.try_into().ok()).take(MAX_CODES).collect()
+}
+
+/// Whether one of `codes` is `mac`'s, compared in constant time.
+fn matches_any(codes: &[[u8; 32]], mac: &Hmac<Sha256>) -> bool {
+    codes.iter().any(|code| mac.clone().verify_slice(code).is_ok())
+}
+
+/// Proves that this function put `body` on its queue as `kind`: a relay that may send there can send runs alone.
+pub fn sign_queued(client_secret: &SecretString, kind: &str, body: &str) -> String {
+    format!("v1,{}", BASE64_STANDARD.encode(mac_of_queued(client_secret, kind, body).finalize().into_bytes()))
+}
+
+/// Whether `code` is [`sign_queued`]. Compares in constant time; a blank secret proves nothing.
+pub fn verify_queued(client_secret: &SecretString, kind: &str, body: &str, code: &str) -> bool {
+    let is_blank = client_secret.expose_secret().trim().is_empty();
+    !is_blank && matches_any(&codes(code), &mac_of_queued(client_secret, kind, body))
+}
+
+fn mac_of_queued(client_secret: &SecretString, kind: &str, body: &str) -> Hmac<Sha256> {
+    let key = client_secret.expose_secret().as_bytes();
+    mac(key, &[b"glint-gitlab-trigger queue\n", kind.as_bytes(), b"\n", body.as_bytes()])
 }
 
 /// The proof that a pipeline of `project` was started here for `run_id`, which the trigger's body carries.
@@ -60,14 +88,14 @@ pub fn sign_run(client_secret: &SecretString, project: &str, run_id: &str) -> St
     format!("v1,{}", BASE64_STANDARD.encode(code))
 }
 
-/// Whether `proof` is [`sign_run`]. Compares in constant time.
+/// Whether `proof` is [`sign_run`]. Compares in constant time; a blank secret proves nothing.
 pub fn verify_run(client_secret: &SecretString, project: &str, run_id: &str, proof: &str) -> bool {
-    let encoded = proof.strip_prefix("v1,").and_then(|encoded| BASE64_STANDARD.decode(encoded).ok());
-    encoded.is_some_and(|bytes| mac_of_run(client_secret, project, run_id).verify_slice(&bytes).is_ok())
+    let is_blank = client_secret.expose_secret().trim().is_empty();
+    !is_blank && matches_any(&codes(proof), &mac_of_run(client_secret, project, run_id))
 }
 
 fn mac_of_run(client_secret: &SecretString, project: &str, run_id: &str) -> Hmac<Sha256> {
-    let text = format!("glint-gitlab-trigger\n{project}\n{run_id}");
+    let text = format!("glint-gitlab-trigger\n{}\n{run_id}", project.to_lowercase());
     mac(client_secret.expose_secret().as_bytes(), &[text.as_bytes()])
 }
 
@@ -80,9 +108,23 @@ mod tests {
         let secret = SecretString::from("client secret");
         let proof = sign_run(&secret, "g/p", "r_1");
         assert!(verify_run(&secret, "g/p", "r_1", &proof));
+        assert!(verify_run(&secret, "G/P", "r_1", &proof));
         assert!(!verify_run(&secret, "g/q", "r_1", &proof));
         assert!(!verify_run(&secret, "g/p", "r_2", &proof));
         assert!(!verify_run(&SecretString::from("other"), "g/p", "r_1", &proof));
         assert!(!verify_run(&secret, "g/p", "r_1", "v1,"));
+        let blank = SecretString::from("");
+        assert!(!verify_run(&blank, "g/p", "r_1", &sign_run(&blank, "g/p", "r_1")));
+    }
+
+    #[test]
+    fn what_was_queued_is_proven_by_kind_and_body() {
+        let secret = SecretString::from("client secret");
+        let code = sign_queued(&secret, "hook", "{}");
+        assert!(verify_queued(&secret, "hook", "{}", &code));
+        assert!(!verify_queued(&secret, "report", "{}", &code));
+        assert!(!verify_queued(&secret, "hook", "{ }", &code));
+        assert!(!verify_queued(&SecretString::from("other"), "hook", "{}", &code));
+        assert!(!verify_queued(&secret, "hook", "{}", ""));
     }
 }

@@ -82,7 +82,7 @@ fn token(project: &str) -> String {
 
 /// Creates the run that a message names, and tells its project.
 fn add_run(sandbox: &Sandbox, text: &str) -> Option<String> {
-    let Ok(Message::Run(run)) = message::read(text.to_owned()) else { return None };
+    let Ok(Message::Run(run)) = message::parse(text.to_owned(), None) else { return None };
     let RunRequest { id, spec, .. } = *run;
     let spec = spec.ok()?;
     let inputs = spec.inputs.iter().map(|(name, value)| Some((name.clone(), serde_json::from_str(value.get()).ok()?)));

@@ -50,7 +50,7 @@ pub async fn handle_all<F: Future<Output = Handled>>(
 async fn verified_groups(context: &Context, deliveries: Vec<Delivery>, results: &mut [Option<Handled>]) -> Vec<Group> {
     let verified = |(place, delivery): (Place, Delivery)| async move {
         let fields = LogFields::delivery(&delivery.metadata, None);
-        (place, fields, catch_panic(context.proven(delivery)).await)
+        (place, fields, catch_panic(context.verify_delivery(delivery)).await)
     };
     let mut verifying: FuturesUnordered<_> = deliveries.into_iter().enumerate().map(verified).collect();
     let mut tasks = Vec::new();

@@ -7,8 +7,9 @@ use std::time::{Duration, SystemTime};
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
+use crate::aws::queue_message::{KIND, MAC};
 use crate::aws::secrets::{Cached, SecretError, Secrets};
-use crate::aws::sqs::Queue;
+use crate::aws::sqs::{Message, Queue};
 use crate::config::Config;
 use crate::deadlines::{CALL_MARGIN, Freshness, RESPONSE_MARGIN};
 use crate::gitlab::GitLab;
@@ -19,6 +20,7 @@ use crate::outcome::{Outcome, RetryLater};
 use crate::source::DeliveryMetadata;
 use crate::telemetry::{Metric, Metrics};
 use crate::trigger::Policy;
+use crate::verify::sign_queued;
 
 /// Tells the time of day. Real in Lambda; a simulation brings its own.
 pub type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
@@ -148,5 +150,22 @@ impl Context {
     pub fn project_page(&self, run: &RunRequest, metadata: &DeliveryMetadata) -> String {
         let project = run.project_path().or_else(|| metadata.target.project.clone());
         project.map_or_else(|| "the project".to_owned(), |path| self.app.gitlab.project_url(&path))
+    }
+
+    /// The message with the proof that this function wrote it.
+    pub async fn sign_message(&self, kind: &'static str, mut message: Message) -> Result<Message, SecretError> {
+        let credentials = self.credentials().await?;
+        let code = sign_queued(&credentials.value.client_secret, kind, &message.body);
+        message.attributes.extend([(KIND, kind.to_owned()), (MAC, code)]);
+        Ok(message)
+    }
+
+    /// Whoever is not proven is told that it is so, and the log which secret is at fault.
+    pub fn cannot_verify(&self, error: &SecretError) -> Outcome {
+        tracing::error!("no delivery can be verified: {error}");
+        if !error.is_transient() {
+            self.metrics.count(Metric::OperatorFaults);
+        }
+        Outcome::Deferred(RetryLater::new("the sender cannot be verified at the moment"))
     }
 }

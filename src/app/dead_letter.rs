@@ -1,11 +1,12 @@
 //! A dead letter ends its run, so that none stays in progress for ever. It starts nothing.
 
 use super::attempt::LastKnown;
+use super::authorize_url::authorize_url;
 use super::context::Context;
 use super::find_pipeline::{LookUp, Target, look_up, memory_of, read_run};
 use super::report_run::{end_run, link_pipeline};
 use crate::deadlines::{MAX_DEAD_LETTER_AGE, REPORT_GRACE};
-use crate::glint::run::{RunRequest, RunState, RunStatus};
+use crate::glint::run::{RunRequest, RunState, RunStatus, UrlTarget};
 use crate::outcome::memory::{Memory, is_claim_old};
 use crate::outcome::{GivenUp, Handled, Outcome, RetryLater, Unconfirmed};
 use crate::source::DeliveryMetadata;
@@ -20,13 +21,19 @@ pub async fn end_dead_run(context: &Context, run: &RunRequest, metadata: &Delive
 
 async fn end(context: &Context, run: &RunRequest, metadata: &DeliveryMetadata) -> Result<Outcome, Outcome> {
     let state = read_run(context, run, metadata).await?;
+    let target = authorize_url(context, run, metadata, &state).await;
+    // A run that the message does not prove to mean is not written to.
+    if let Err(outcome @ (Outcome::Unauthenticated(_) | Outcome::Unreadable { .. })) = target {
+        return Err(outcome);
+    }
+    let target = target.unwrap_or_default();
     if state.status == RunStatus::Ended {
         return Ok(Outcome::Duplicate);
     }
     let given_up = match memory_of(context, run, metadata, &state).await? {
         Memory::Linked => return Ok(Outcome::Duplicate),
         Memory::Claimed => {
-            let given_up = match look(context, run, metadata, &state).await? {
+            let given_up = match look(context, run, metadata, &target, &state).await? {
                 Looked::Linked(outcome) => return Ok(outcome),
                 Looked::GiveUp(given_up) => given_up,
             };
@@ -58,6 +65,7 @@ async fn look(
     context: &Context,
     run: &RunRequest,
     metadata: &DeliveryMetadata,
+    url_target: &UrlTarget,
     state: &RunState,
 ) -> Result<Looked, Outcome> {
     let project_url = context.project_page(run, metadata);
@@ -71,7 +79,7 @@ async fn look(
         return again("its pipeline may still be reported");
     }
     let not_confirmed = |why: &str| Ok(Looked::GiveUp(GivenUp::NotConfirmed(unconfirmed(why))));
-    let Some(target) = target(context, run, metadata, state).await? else {
+    let Some(target) = target(context, run, url_target, state).await? else {
         return not_confirmed("GitLab never confirmed the pipeline");
     };
     match look_up(context, &target).await {
@@ -91,12 +99,12 @@ async fn look(
 async fn target(
     context: &Context,
     run: &RunRequest,
-    metadata: &DeliveryMetadata,
+    url_target: &UrlTarget,
     state: &RunState,
 ) -> Result<Option<Target>, Outcome> {
     let credentials = context.credentials().await.map_err(|error| Outcome::Deferred(RetryLater::new(error)))?;
     let secret = &credentials.value.client_secret;
-    let request = build_trigger_request(run, &metadata.target, &context.app.policy, secret).ok();
+    let request = build_trigger_request(run, url_target, &context.app.policy, secret).ok();
     Ok(request.map(|request| Target {
         run_id: run.id.clone(),
         project: request.project.clone(),

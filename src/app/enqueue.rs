@@ -2,16 +2,21 @@
 
 use std::time::Duration;
 
+use sha2::{Digest as _, Sha256};
 use tokio::time::{Instant, sleep};
 
 use super::context::Context;
 use super::verify_delivery::Task;
+use crate::aws::queue_message::{self, HOOK, RunAttributes};
 use crate::aws::sqs::{Message, Queue, QueueError};
 use crate::deadlines::{ENQUEUE_INTERVAL, ENQUEUE_TIMEOUT};
 use crate::glint::run::{Backend, RunRequest, UrlTarget};
 use crate::outcome::{Outcome, RetryLater};
-use crate::source::{DeliveryMetadata, KIND, KIND_HOOK, Source};
-use crate::verify::SignatureHeaders;
+use crate::source::{DeliveryMetadata, Source};
+use crate::verify::{RequestUrl, SignatureHeaders};
+
+/// The longest id of a group or of deduplication that SQS takes.
+const MAX_ID_LENGTH: usize = 128;
 
 /// What became of a delivery that may wait on the queue.
 pub enum Enqueued {
@@ -28,7 +33,7 @@ pub async fn enqueue(context: &Context, task: &Task, metadata: &DeliveryMetadata
     let Some(queue) = context.app.queue.as_ref().filter(|_| metadata.source.should_enqueue()) else {
         return Enqueued::InPlace;
     };
-    let Some(message) = message(task, metadata) else { return Enqueued::InPlace };
+    let Some(message) = message(context, task, metadata).await else { return Enqueued::InPlace };
     let is_run = matches!(task, Task::Start { .. });
     let is_webhook = is_run && matches!(metadata.source, Source::Http);
     let limit = if is_webhook { ENQUEUE_TIMEOUT } else { Duration::ZERO };
@@ -61,15 +66,18 @@ async fn send(context: &Context, queue: &Queue, message: &Message, limit: Durati
     }
 }
 
-fn message(task: &Task, metadata: &DeliveryMetadata) -> Option<Message> {
+async fn message(context: &Context, task: &Task, metadata: &DeliveryMetadata) -> Option<Message> {
     match task {
-        Task::Start { run, signature } if waits(run, metadata) => Some(of_run(run, signature.as_ref(), metadata)),
-        Task::Follow(event) => Some(Message {
-            body: serde_json::to_string(event).ok()?,
-            group: event.pipeline.external_id(),
-            deduplication: metadata.id.clone()?,
-            attributes: vec![(KIND, KIND_HOOK.to_owned())],
-        }),
+        Task::Start { run, signature } if waits(run, metadata) => Some(run_message(run, signature.as_ref(), metadata)),
+        Task::Follow(event) => {
+            let message = Message {
+                body: queue_message::write_hook(event),
+                group: event.pipeline.external_id(),
+                deduplication: metadata.hook_id.clone()?,
+                attributes: Vec::new(),
+            };
+            context.sign_message(HOOK, message).await.ok()
+        }
         Task::Start { .. } | Task::Report(_) => None,
     }
 }
@@ -78,33 +86,51 @@ fn message(task: &Task, metadata: &DeliveryMetadata) -> Option<Message> {
 /// its URL, is answered at once.
 fn waits(run: &RunRequest, metadata: &DeliveryMetadata) -> bool {
     let ours = match run.backend {
-        Backend::GitLab | Backend::Unnamed => true,
-        Backend::Webhook => metadata.target.project.is_some(),
+        Backend::GitLab => true,
+        Backend::Unnamed if !matches!(metadata.source, Source::Http) => true,
+        Backend::Unnamed | Backend::Webhook => metadata.target.project.is_some() || run.names_project(),
         Backend::Other(_) => false,
     };
     ours && !run.synchronized
 }
 
-/// The message as it came, with what its body does not say as attributes.
-fn of_run(run: &RunRequest, signature: Option<&SignatureHeaders>, metadata: &DeliveryMetadata) -> Message {
-    let UrlTarget { project, default_ref, omit_payload, omit_user_inputs, report_pipeline_status, key } =
-        metadata.target.clone();
-    let flag = |value: Option<bool>| value.map(|value| value.to_string());
-    let mut attributes: Vec<(&'static str, String)> = Vec::new();
+/// The message as it came, with what its body does not say as attributes. What the URL says is judged by who takes it from the queue.
+fn run_message(run: &RunRequest, signature: Option<&SignatureHeaders>, metadata: &DeliveryMetadata) -> Message {
+    let run_id_header = metadata.run_id_header.clone().filter(|_| run.is_id_unsigned);
+    let mut attributes = RunAttributes { url: unsigned_url(run, metadata), run_id_header }.to_attributes();
     if let Some(signature) = signature {
         attributes.push(("x-glint-signature", signature.signature.clone()));
         attributes.push(("x-glint-timestamp", signature.timestamp.clone()));
     }
-    for (name, value) in [
-        ("project", project),
-        ("ref", default_ref),
-        ("omitPayload", flag(omit_payload)),
-        ("omitUserInputs", flag(omit_user_inputs)),
-        ("reportPipelineStatus", flag(report_pipeline_status)),
-        ("key", key),
-    ] {
-        // SQS refuses an empty attribute, which says nothing either.
-        attributes.extend(value.filter(|value| !value.is_empty()).map(|value| (name, value)));
+    let deduplication = deduplication(run, metadata);
+    // Whoever sends a header can name any run: until it is proven, the message waits for no other one of that run, and none for it.
+    let group = if run.is_id_unsigned { deduplication.clone() } else { run.id.to_string() };
+    Message { body: run.text.clone(), group, deduplication, attributes }
+}
+
+/// The run id, with a hash of what is not signed where something is used of it: a copy with another URL, or of another message, must not
+/// displace the genuine one.
+fn deduplication(run: &RunRequest, metadata: &DeliveryMetadata) -> String {
+    let mut unsigned = unsigned_url(run, metadata).map(|url| RequestUrl::parse(&url).canonical()).unwrap_or_default();
+    if !unsigned.is_empty() {
+        unsigned.extend(["\n", metadata.target.key.as_deref().unwrap_or_default()]);
     }
-    Message { body: run.text.clone(), group: run.id.to_string(), deduplication: run.id.to_string(), attributes }
+    if run.is_id_unsigned {
+        unsigned.extend(["\n", &run.text]);
+    }
+    if unsigned.is_empty() {
+        return run.id.to_string();
+    }
+    let id = format!("{}.{}", run.id, &hex(&Sha256::digest(unsigned))[..32]);
+    if id.len() <= MAX_ID_LENGTH { id } else { hex(&Sha256::digest(id)) }
+}
+
+/// The URL that a run takes something from: a message that names its project takes nothing.
+fn unsigned_url(run: &RunRequest, metadata: &DeliveryMetadata) -> Option<String> {
+    let says_nothing = run.names_project() || metadata.target == UrlTarget::default();
+    metadata.url.clone().filter(|_| !says_nothing || run.is_id_unsigned)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

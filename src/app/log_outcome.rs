@@ -15,6 +15,7 @@ pub struct LogFields {
     attempt: u32,
     /// Whether the source delivers again what asks for it.
     is_redelivered: bool,
+    bytes: usize,
 }
 
 impl LogFields {
@@ -22,9 +23,11 @@ impl LogFields {
     pub fn delivery(metadata: &DeliveryMetadata, task: Option<&Task>) -> Self {
         Self {
             message_id: metadata.id.clone(),
-            project: task.and_then(Task::project).or_else(|| metadata.target.project.clone()),
+            // What the path of a request says is of interest once it is proven: until then it is anybody's.
+            project: task.and_then(|task| task.project().or_else(|| metadata.target.project.clone())),
             attempt: metadata.source.attempt(),
             is_redelivered: !matches!(metadata.source, Source::Http),
+            bytes: metadata.bytes,
         }
     }
 }
@@ -35,6 +38,8 @@ pub fn log_outcome(context: &Context, handled: Handled, started: Instant, fields
     let message = message(&handled);
     let pipeline_id = handled.outcome.pipeline().map(|pipeline| pipeline.id);
     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let is_unauthenticated = matches!(handled.outcome, Outcome::Unauthenticated(_));
+    let bytes = is_unauthenticated.then_some(fields.bytes);
     macro_rules! line {
         ($level:ident) => {
             tracing::$level!(
@@ -45,6 +50,7 @@ pub fn log_outcome(context: &Context, handled: Handled, started: Instant, fields
                 message_id = fields.message_id.as_deref(),
                 redeliver = fields.is_redelivered.then(|| handled.should_redeliver()),
                 attempt = fields.attempt,
+                bytes,
                 duration_ms,
                 "{message}"
             )

@@ -6,6 +6,7 @@ use tokio::time::{Instant, timeout_at};
 use super::attempt::LastKnown;
 use super::context::Context;
 use super::verify_delivery::QueuedReport;
+use crate::aws::queue_message::{self, REPORT};
 use crate::aws::sqs::Message;
 use crate::deadlines::ENQUEUE_RESERVE;
 use crate::gitlab::types::Pipeline;
@@ -14,7 +15,6 @@ use crate::glint::{GlintError, PatchResult};
 use crate::outcome::memory::links_with;
 use crate::outcome::{Outcome, messages};
 use crate::retry::Retry as _;
-use crate::source::{KIND, KIND_REPORT};
 
 /// Links the run with its pipeline, then adds the log line. Queues both where Glint cannot be told in time.
 pub async fn link_pipeline(context: &Context, run: &RunId, pipeline: Pipeline, known: &LastKnown) -> Outcome {
@@ -124,14 +124,13 @@ fn report_deadline(context: &Context) -> Instant {
 /// Queues what Glint should be told of the run. Whether that worked.
 async fn queue_report(context: &Context, run: &RunId, report: RunReport) -> bool {
     let Some(queue) = context.app.queue.as_ref() else { return false };
-    let report = QueuedReport { run_id: run.clone(), report };
-    let Ok(body) = serde_json::to_string(&report) else { return false };
     let message = Message {
-        body,
+        body: queue_message::write_report(run, &report),
         group: run.to_string(),
         deduplication: deduplication(run),
-        attributes: vec![(KIND, KIND_REPORT.to_owned())],
+        attributes: Vec::new(),
     };
+    let Ok(message) = context.sign_message(REPORT, message).await else { return false };
     queue.send(&message, context.call_deadline()).await.is_ok()
 }
 

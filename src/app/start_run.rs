@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use secrecy::SecretString;
 
 use super::attempt::{Attempt, Claim, LastKnown};
+use super::authorize_url::{authorize_url, not_its_message};
 use super::context::Context;
 use super::find_pipeline::{
     LookUp, Target, ensure_in_progress, is_claim_listed, look_up, memory_of, read_run, unless_unknown_yet,
@@ -14,7 +15,7 @@ use super::report_run::link_pipeline;
 use super::send_trigger::{send_trigger, trigger_token};
 use crate::deadlines::{MIN_TIME_TO_START, MIN_TIME_TO_TRIGGER};
 use crate::glint::credentials::Credentials;
-use crate::glint::run::{RunRequest, RunState};
+use crate::glint::run::{RunRequest, RunState, UrlTarget};
 use crate::glint::{PatchResult, Shown};
 use crate::outcome::memory::{self, Memory, claim_patch};
 use crate::outcome::{Outcome, RetryLater, Unconfirmed, messages};
@@ -45,7 +46,14 @@ impl<'a> Start<'a> {
     /// Either side of the result is the outcome: an error is the way out early.
     async fn run(&mut self) -> Result<Outcome, Outcome> {
         let context = self.context;
-        let state = read_run(context, self.run, self.metadata).await?;
+        let state = match read_run(context, self.run, self.metadata).await {
+            Err(Outcome::Ignored(_)) if self.run.is_id_unsigned => return Err(not_its_message()),
+            other => other?,
+        };
+        let target = authorize_url(context, self.run, self.metadata, &state).await;
+        if let Err(outcome @ (Outcome::Unauthenticated(_) | Outcome::Unreadable { .. })) = target {
+            return Err(outcome);
+        }
         self.known.see(&state);
         self.known.is_claim_old = memory::is_claim_old(&state, context.utc());
         let in_progress = ensure_in_progress(&state);
@@ -62,7 +70,8 @@ impl<'a> Start<'a> {
         in_progress.map_err(doubted)?;
         let credentials =
             context.credentials().await.map_err(|error| doubted(Outcome::Deferred(RetryLater::new(error))))?;
-        let request = self.trigger_request(&credentials.value).map_err(doubted)?;
+        let target = target.map_err(doubted)?;
+        let request = self.trigger_request(&target, &credentials.value).map_err(doubted)?;
         let target = self.target(&request, &state);
         self.known.target = Some(target.clone());
         if is_claimed {
@@ -74,10 +83,13 @@ impl<'a> Start<'a> {
         self.start(request, &credentials.value.client_secret).await
     }
 
-    fn trigger_request(&self, credentials: &Arc<Credentials>) -> Result<TriggerRequest<'a>, Outcome> {
+    fn trigger_request(
+        &self,
+        target: &UrlTarget,
+        credentials: &Arc<Credentials>,
+    ) -> Result<TriggerRequest<'a>, Outcome> {
         let policy = &self.context.app.policy;
-        build_trigger_request(self.run, &self.metadata.target, policy, &credentials.client_secret)
-            .map_err(Outcome::Invalid)
+        build_trigger_request(self.run, target, policy, &credentials.client_secret).map_err(Outcome::Invalid)
     }
 
     fn target(&self, request: &TriggerRequest<'_>, state: &RunState) -> Target {

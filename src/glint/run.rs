@@ -8,6 +8,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use crate::json;
+
 /// Glint's name for one execution of an action: `[A-Za-z0-9_-]`, 1 to 128 characters, so that it is safe as a path segment.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -52,7 +54,9 @@ pub type Inputs = Vec<(String, Box<RawValue>)>;
 #[derive(Debug)]
 pub struct RunRequest {
     pub id: RunId,
-    /// Freshness the user clicked, as Glint says.
+    /// The id came in the header `RUN_ID`, which is not signed: it holds only where Glint shows that run with this very message.
+    pub is_id_unsigned: bool,
+    /// When the user clicked, as Glint says.
     pub clicked_at: Option<DateTime<Utc>>,
     /// Whether the pipeline's end ends the run. Otherwise the pipeline does so itself.
     pub report_pipeline_status: bool,
@@ -81,7 +85,13 @@ impl RunRequest {
     /// The project's path, as far as the message names one.
     pub fn project_path(&self) -> Option<String> {
         let spec = self.spec.as_ref().ok()?;
-        Some(format!("{}/{}", spec.group.as_ref()?, spec.project.as_ref()?))
+        Some(format!("{}/{}", json::string(spec.group.as_deref()?)?, json::string(spec.project.as_deref()?)?))
+    }
+
+    /// Whether the message itself says which project it is for, be it in a form that cannot be read: its URL then says nothing.
+    pub fn names_project(&self) -> bool {
+        let is_named = |value: &Option<Box<RawValue>>| value.as_ref().is_some_and(|value| value.get() != "\"\"");
+        self.spec.as_ref().is_ok_and(|spec| is_named(&spec.group) || is_named(&spec.project))
     }
 }
 
@@ -96,22 +106,25 @@ pub enum Backend {
     Unnamed,
 }
 
-/// What a message asks GitLab to do, nothing of it judged yet.
+/// What a message asks GitLab to do, nothing of it judged yet. What may be of a wrong type is kept as it came.
 #[derive(Debug, Default)]
 pub struct TriggerSpec {
-    pub group: Option<String>,
-    pub project: Option<String>,
-    pub default_ref: Option<String>,
+    /// `invocationMethod.groupName`.
+    pub group: Option<Box<RawValue>>,
+    /// `invocationMethod.projectName`.
+    pub project: Option<Box<RawValue>>,
+    /// `invocationMethod.defaultRef`.
+    pub default_ref: Option<Box<RawValue>>,
     pub inputs: Inputs,
     /// `invocationMethod.pipelineVariables`: when there are any, they take the inputs' place.
-    pub pipeline_variables: Inputs,
+    pub pipeline_variables: Option<Box<RawValue>>,
     /// Names of the inputs that Glint encrypted.
     pub secret_inputs: Vec<String>,
     pub omit_payload: bool,
     pub omit_user_inputs: bool,
 }
 
-/// What the door says of the pipeline where the message itself does not: the path and query of a webhook's URL.
+/// Project and options from the webhook's URL, or from the message attributes that stand for it, used where the message sets none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UrlTarget {
     /// `group/sub/project`.

@@ -6,23 +6,14 @@ use serde_json::value::RawValue;
 
 use super::{Document, Key, Object, quote};
 
-/// How [`compact`] writes what is not ASCII.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NonAscii {
-    /// As UTF-8, as JavaScript's `JSON.stringify` does.
-    Kept,
-    /// As `\uXXXX`, as Python's `json.dumps` does.
-    Escaped,
-}
-
 /// `value` without white space, members in their order, numbers in their digits. Fails where an object names a member twice.
-pub fn compact(value: &RawValue, non_ascii: NonAscii) -> Result<String, serde_json::Error> {
+pub fn compact(value: &RawValue) -> Result<String, serde_json::Error> {
     let mut out = String::with_capacity(value.get().len());
-    write_compact(value, non_ascii, &mut out)?;
+    write_compact(value, &mut out)?;
     Ok(out)
 }
 
-fn write_compact(value: &RawValue, non_ascii: NonAscii, out: &mut String) -> Result<(), serde_json::Error> {
+fn write_compact(value: &RawValue, out: &mut String) -> Result<(), serde_json::Error> {
     let text = value.get();
     match text.as_bytes().first() {
         Some(b'{') => {
@@ -31,9 +22,9 @@ fn write_compact(value: &RawValue, non_ascii: NonAscii, out: &mut String) -> Res
                 if index > 0 {
                     out.push(',');
                 }
-                write_string(key, non_ascii, out);
+                out.push_str(&quote(key));
                 out.push(':');
-                write_compact(member, non_ascii, out)?;
+                write_compact(member, out)?;
             }
             out.push('}');
         }
@@ -43,33 +34,15 @@ fn write_compact(value: &RawValue, non_ascii: NonAscii, out: &mut String) -> Res
                 if index > 0 {
                     out.push(',');
                 }
-                write_compact(item, non_ascii, out)?;
+                write_compact(item, out)?;
             }
             out.push(']');
         }
         // An error for half a surrogate pair, which is JSON and yet no text.
-        Some(b'"') => write_string(&serde_json::from_str::<Key>(text)?.0, non_ascii, out),
+        Some(b'"') => out.push_str(&quote(&serde_json::from_str::<Key>(text)?.0)),
         _ => out.push_str(text),
     }
     Ok(())
-}
-
-fn write_string(text: &str, non_ascii: NonAscii, out: &mut String) {
-    let quoted = quote(text);
-    if non_ascii == NonAscii::Kept || quoted.is_ascii() {
-        out.push_str(&quoted);
-        return;
-    }
-    for character in quoted.chars() {
-        if character.is_ascii() {
-            out.push(character);
-        } else {
-            let mut units = [0; 2];
-            for unit in character.encode_utf16(&mut units) {
-                out.push_str(&format!("\\u{unit:04x}"));
-            }
-        }
-    }
 }
 
 impl Document<'_> {
@@ -118,11 +91,7 @@ mod tests {
     #[test]
     fn compact_keeps_order_and_digits() {
         let text = "{ \"b\" : [ 1.0 , 1e-7, 12345678901234567890 ], \"a\" : \"\\u00e9 \\\" \" , \"n\":null}";
-        assert_eq!(
-            compact(raw(text), NonAscii::Kept).unwrap(),
-            r#"{"b":[1.0,1e-7,12345678901234567890],"a":"é \" ","n":null}"#
-        );
-        assert_eq!(compact(raw("\"d\u{e9}\u{1F600}\""), NonAscii::Escaped).unwrap(), r#""d\u00e9\ud83d\ude00""#);
+        assert_eq!(compact(raw(text)).unwrap(), r#"{"b":[1.0,1e-7,12345678901234567890],"a":"é \" ","n":null}"#);
     }
 
     #[test]
@@ -135,11 +104,7 @@ mod tests {
             (r#"{"headers":{}}"#, "{}"),
         ] {
             let cut = Document::parse(text).unwrap().without("headers").unwrap();
-            assert_eq!(
-                compact(raw(&cut), NonAscii::Kept).unwrap(),
-                compact(raw(expected), NonAscii::Kept).unwrap(),
-                "{text}"
-            );
+            assert_eq!(compact(raw(&cut)).unwrap(), compact(raw(expected)).unwrap(), "{text}");
         }
         let document = |text| Document::parse(text).unwrap();
         assert_eq!(document(r#"{"a": 1e-7,"headers":{}}"#).without("headers").unwrap(), r#"{"a": 1e-7}"#);

@@ -10,7 +10,7 @@
 use crate::config::Deployment;
 use crate::gitlab::types::PipelineEvent;
 use crate::glint::run::{Entity, RunState};
-use crate::json::{self, NonAscii, Object};
+use crate::json::{self, Object};
 
 /// The entity, or the sentence that says which input it lacks.
 pub fn entity(deployment: &Deployment, run: &RunState, event: &PipelineEvent) -> Result<Entity, String> {
@@ -50,7 +50,7 @@ fn text(inputs: &Object, name: &str) -> Option<String> {
     let value = inputs.get(name)?;
     let text = match json::string(value) {
         Some(text) => text.into_owned(),
-        None => json::compact(value, NonAscii::Kept).ok()?,
+        None => json::compact(value).ok()?,
     };
     (!text.is_empty()).then_some(text)
 }

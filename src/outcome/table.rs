@@ -53,7 +53,7 @@ fn rows() -> Vec<Row> {
         (vec![Outcome::Finished(event(PipelineStatus::Success))], "the pipeline ended"),
         (vec![Outcome::Progressed(event(PipelineStatus::Running))], "the pipeline moved on"),
         (vec![Outcome::Enqueued], "the verified delivery waits on `RUNS_QUEUE_URL`"),
-        (vec![Outcome::Unreadable { why: Unreadable(String::new()), too_large: false }], "no run id can be read"),
+        (vec![Outcome::Unreadable { why: Unreadable::message(""), too_large: false }], "no run id can be read"),
         (vec![Outcome::Unauthenticated(VerifyError::Missing)], "the signature is missing, wrong, or too old"),
     ]
 }

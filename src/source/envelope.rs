@@ -1,49 +1,50 @@
-//! Opens what others wrap a message in: SNS, EventBridge, and a Kafka record as EventBridge Pipes hands it on.
+//! Opens what others wrap a message in: SNS notifications and EventBridge events, two deep in either order.
 //!
-//! `aws_lambda_events` is not used for these: it copies what must stay byte for byte, and refuses Kafka headers with bytes over 127.
+//! `aws_lambda_events` is not used for these: it copies what must stay byte for byte.
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use chrono::{DateTime, Utc};
 
+use super::scalar;
 use crate::json::Object;
 use crate::verify::{SignatureHeaders, UnverifiedBody};
 
-/// The message in the body of a queue's message, and its signature: that in the wrapping first, then `signature`, then the message's own.
-pub fn open(body: String, signature: Option<SignatureHeaders>) -> Result<UnverifiedBody, String> {
-    let Ok(root) = Object::parse(&body) else { return Ok(unverified(body, signature)) };
-    if let Some((message, inner)) = notification(&root) {
-        return Ok(unverified(message, inner.or(signature)));
-    }
-    if let Some((detail, _)) = event_bridge(&root) {
-        return Ok(unverified(detail, signature));
-    }
-    if root.get("topic").is_some() && root.get("partition").is_some() && root.get("offset").is_some() {
-        return record(&root).map(|(message, _)| unverified(message, signature));
-    }
-    if signature.is_some() {
-        return Ok(unverified(body, signature));
-    }
-    let inner = SignatureHeaders::inside(&root);
-    Ok(UnverifiedBody::with_signature(body, inner))
-}
+/// So many envelopes are opened, one within the other.
+const MAX_ENVELOPES: usize = 2;
+/// What stands in every envelope, so that a message without them is not searched for one.
+const MARKS: [&str; 2] = ["\"TopicArn\"", "\"detail-type\""];
 
-fn unverified(text: String, signature: Option<SignatureHeaders>) -> UnverifiedBody {
+/// The message in `text`, and its signature: that of the innermost envelope, then `signature`, then the message's own.
+pub fn open(text: String, signature: Option<SignatureHeaders>) -> UnverifiedBody {
+    let (mut text, mut signature) = (text, signature);
+    for _ in 0..MAX_ENVELOPES {
+        let Some((message, inner)) = open_one(&text) else { break };
+        signature = inner.or(signature);
+        text = message;
+    }
     match signature {
         Some(signature) => UnverifiedBody::new(text, Some(signature)),
         None => UnverifiedBody::signed_inside(text),
     }
 }
 
+fn open_one(text: &str) -> Option<(String, Option<SignatureHeaders>)> {
+    if !MARKS.iter().any(|mark| text.contains(mark)) {
+        return None;
+    }
+    let root = Object::parse(text).ok()?;
+    notification(&root).or_else(|| Some((event_bridge(&root)?.0, None)))
+}
+
 /// An SNS notification's message, with the signature that its message attributes carry.
 pub fn notification(root: &Object) -> Option<(String, Option<SignatureHeaders>)> {
-    root.get("TopicArn")?;
+    root.string("TopicArn")?;
     let message = root.string("Message")?.into_owned();
     let attributes = root.object("MessageAttributes").ok().flatten().unwrap_or_default();
     let values: Vec<(String, String)> = attributes
         .iter()
         .filter_map(|(name, value)| {
-            Some((name.to_ascii_lowercase(), Object::parse(value.get()).ok()?.string("Value")?.into_owned()))
+            let value = scalar(Object::parse(value.get()).ok()?.get("Value")?)?.into_owned();
+            Some((name.to_ascii_lowercase(), value))
         })
         .collect();
     let signature =
@@ -53,17 +54,9 @@ pub fn notification(root: &Object) -> Option<(String, Option<SignatureHeaders>)>
 
 /// An EventBridge event's detail as it was sent, and when.
 pub fn event_bridge(root: &Object) -> Option<(String, Option<DateTime<Utc>>)> {
-    root.get("detail-type")?;
+    root.string("detail-type")?;
+    root.string("source")?;
+    let detail = root.get("detail").filter(|detail| detail.get().starts_with('{'))?;
     let at = root.string("time").and_then(|time| DateTime::parse_from_rfc3339(&time).ok()).map(|time| time.to_utc());
-    Some((root.get("detail")?.get().to_owned(), at))
-}
-
-/// A Kafka record's value as text, and when it was written.
-pub fn record(record: &Object) -> Result<(String, Option<DateTime<Utc>>), String> {
-    let value = record.string("value").ok_or("the record has no value")?;
-    let bytes = BASE64_STANDARD.decode(value.as_bytes()).map_err(|_| "the record's value is not base64")?;
-    let text = String::from_utf8(bytes).map_err(|_| "the record's value is not UTF-8")?;
-    let written_at =
-        record.get("timestamp").and_then(|millis| DateTime::from_timestamp_millis(millis.get().parse().ok()?));
-    Ok((text, written_at))
+    Some((detail.get().to_owned(), at))
 }

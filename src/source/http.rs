@@ -1,89 +1,110 @@
 //! Function URLs and HTTP APIs, both of payload format 2.0: Glint's webhooks and GitLab's hooks.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
-use aws_lambda_events::lambda_function_urls::{LambdaFunctionUrlRequest, LambdaFunctionUrlResponse};
+use aws_lambda_events::lambda_function_urls::LambdaFunctionUrlResponse;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use secrecy::SecretString;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
-use super::{Delivery, DeliveryMetadata, Event, Payload, RetryRequested, Source, SourceSettings, url_target};
-use crate::glint::run::UrlTarget;
+use super::{Delivery, DeliveryMetadata, Event, Payload, RetryRequested, Source, SourceSettings, target_of_url};
 use crate::json::{self, Object};
 use crate::outcome::{Handled, Reply};
-use crate::verify::{HookSignature, SignatureHeaders, UnverifiedBody};
+use crate::verify::{HookSignature, RequestUrl, SignatureHeaders, UnverifiedBody};
 
-/// Where GitLab's pipeline hooks arrive: no group of GitLab can be called `-`.
-const HOOK_PATH: &str = "/-/hooks/gitlab";
+/// What a path ends in where GitLab's pipeline hooks arrive: no group of GitLab can be called `-`.
+const HOOK_PATH: &str = "-/hooks/gitlab";
 /// Lambda's own limit for what it is invoked with.
 const MAX_HOOK_BYTES: usize = 6 * 1024 * 1024;
+/// What a URL may not hold as it stands in a message attribute.
+const NO_ATTRIBUTE: &AsciiSet = &CONTROLS.add(b' ');
 
 /// The one delivery of a request, or the answer to a request that has none.
-pub fn parse(event: &RawValue, root: &Object, settings: &SourceSettings) -> Event {
-    let Ok(request) = serde_json::from_str::<LambdaFunctionUrlRequest>(event.get()) else {
-        return refused(
+pub fn parse(root: &Object, settings: &SourceSettings) -> Event {
+    let context = root.object("requestContext").ok().flatten().unwrap_or_default();
+    let http = context.object("http").ok().flatten().unwrap_or_default();
+    let method = http.string("method").or_else(|| root.string("httpMethod")).unwrap_or_default();
+    if !method.eq_ignore_ascii_case("POST") {
+        return answer(405, "only POST is answered here", "send the message with `POST`");
+    }
+    let Some(raw_path) = root.string("rawPath") else {
+        return answer(
             400,
             "the request cannot be read",
             "send it through a function URL or an HTTP API with payload format 2.0",
         );
     };
-    if !request.request_context.http.method.as_deref().is_some_and(|method| method.eq_ignore_ascii_case("POST")) {
-        return refused(405, "only POST is answered here", "send the message with `POST`");
-    }
-    let path = path(&request, root);
-    let query = request.raw_query_string.clone().unwrap_or_default();
+    let path = without_stage(&raw_path, &context);
+    let query = root.string("rawQueryString").unwrap_or_default();
+    let decoded = RequestUrl::new(path, "").path();
+    let is_hook = decoded == HOOK_PATH || decoded.strip_suffix(HOOK_PATH).is_some_and(|base| base.ends_with('/'));
     let headers = Headers::of(root);
-    let is_hook = path.trim_end_matches('/') == HOOK_PATH;
-    let payload = match body(&request, if is_hook { MAX_HOOK_BYTES } else { settings.max_message_bytes }) {
+    let mut metadata = DeliveryMetadata::new(Source::Http);
+    let max_bytes = if is_hook { MAX_HOOK_BYTES } else { settings.max_message_bytes };
+    let payload = match body(root, max_bytes) {
         Err(unreadable) => unreadable,
-        Ok(body) if is_hook => match String::from_utf8(body) {
-            Ok(body) => Payload::Hook { body, signature: hook_signature(&headers) },
-            Err(_) => Payload::unreadable("the body is not UTF-8"),
-        },
-        Ok(body) => Payload::Message(UnverifiedBody::new(body, SignatureHeaders::find(|name| headers.get(name)))),
+        Ok(body) => {
+            metadata.bytes = body.len();
+            if is_hook {
+                hook(body.into_owned(), &headers, &mut metadata)
+            } else {
+                message(body.into_owned(), &headers)
+            }
+        }
     };
-    let project = path.trim_matches('/');
-    let parameter = |name: &str| {
-        url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
-    };
-    let target = if is_hook {
-        UrlTarget::default()
-    } else {
-        url_target(Some(project).filter(|path| !path.is_empty()), parameter)
-    };
-    let metadata =
-        DeliveryMetadata { id: content_id(&payload, &headers), target, ..DeliveryMetadata::new(Source::Http) };
+    if !is_hook {
+        let url = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
+        let url = utf8_percent_encode(&url, NO_ATTRIBUTE).to_string();
+        metadata.target = target_of_url(&url);
+        metadata.url = Some(url);
+        metadata.host = context.string("domainName").map(Cow::into_owned);
+        metadata.run_id_header = headers.get("run_id").map(str::to_owned);
+    }
     Event::Deliveries(vec![Delivery { payload, metadata }], respond)
 }
 
-/// The path without the stage, which an HTTP API puts before it unless it is the default one.
-fn path<'a>(request: &'a LambdaFunctionUrlRequest, root: &Object) -> &'a str {
-    let path = request.raw_path.as_deref().unwrap_or_default();
-    let context = root.object("requestContext").ok().flatten().unwrap_or_default();
-    let stage = context.string("stage").filter(|stage| stage != "$default");
+fn message(body: Vec<u8>, headers: &Headers) -> Payload {
+    Payload::Message(UnverifiedBody::new(body, SignatureHeaders::find(|name| headers.get(name))))
+}
+
+fn hook(body: Vec<u8>, headers: &Headers, metadata: &mut DeliveryMetadata) -> Payload {
+    let Ok(body) = String::from_utf8(body) else {
+        return Payload::unreadable("the hook's body is not UTF-8", "have GitLab's webhook send to this URL");
+    };
+    metadata.hook_id = Some(hook_id(&body, headers));
+    Payload::Hook { body, signature: hook_signature(headers) }
+}
+
+/// The path without the stage, which an HTTP API's own host puts before it unless it is the default one. A custom domain has none, and a header
+/// may say anything of the host.
+fn without_stage<'a>(path: &'a str, context: &Object) -> &'a str {
+    let is_execute_api =
+        context.string("domainName").is_some_and(|host| host.to_ascii_lowercase().contains(".execute-api."));
+    let stage = context.string("stage").filter(|stage| is_execute_api && stage != "$default");
     let rest = stage.and_then(|stage| path.strip_prefix('/')?.strip_prefix(stage.as_ref()));
     rest.filter(|rest| rest.is_empty() || rest.starts_with('/')).unwrap_or(path)
 }
 
 /// What makes a hook itself: GitLab's `webhook-id`, which a resent hook keeps, else the SHA-256 of its body.
-fn content_id(payload: &Payload, headers: &Headers) -> Option<String> {
-    let Payload::Hook { body, .. } = payload else { return None };
+fn hook_id(body: &str, headers: &Headers) -> String {
     let fits = |id: &&str| (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
     let digest = || Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect();
-    Some(headers.get("webhook-id").filter(fits).map_or_else(digest, str::to_owned))
+    headers.get("webhook-id").filter(fits).map_or_else(digest, str::to_owned)
 }
 
-/// A request's headers, their names in lower case. `LambdaFunctionUrlRequest` would keep the last of two spellings of one name.
+/// A request's headers, their names in lower case. A number or a boolean counts as its text.
 struct Headers(Vec<(String, String)>);
 
 impl Headers {
     fn of(root: &Object) -> Self {
         let headers = root.object("headers").ok().flatten().unwrap_or_default();
         let text =
-            |(name, value): (&str, &RawValue)| Some((name.to_ascii_lowercase(), json::string(value)?.into_owned()));
+            |(name, value): (&str, &RawValue)| Some((name.to_ascii_lowercase(), super::scalar(value)?.into_owned()));
         Self(headers.iter().filter_map(text).collect())
     }
 
@@ -105,22 +126,30 @@ fn hook_signature(headers: &Headers) -> HookSignature {
     }
 }
 
-fn body(request: &LambdaFunctionUrlRequest, most: usize) -> Result<Vec<u8>, Payload> {
-    let too_large = || Payload::Unreadable { why: format!("the body is longer than {most} bytes"), too_large: true };
-    let text = request.body.as_deref().unwrap_or_default();
-    if !request.is_base64_encoded {
-        return if text.len() > most { Err(too_large()) } else { Ok(text.as_bytes().to_vec()) };
+fn body<'a>(root: &Object<'a>, max_bytes: usize) -> Result<Cow<'a, [u8]>, Payload> {
+    let too_large = || Payload::too_large(format!("the body is longer than {max_bytes} bytes"));
+    let text = root.string("body").unwrap_or_default();
+    if !root.is_true("isBase64Encoded") {
+        let bytes = match text {
+            Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+            Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+        };
+        return if bytes.len() > max_bytes { Err(too_large()) } else { Ok(bytes) };
     }
-    if text.len() / 4 * 3 > most + 3 {
+    if text.len() / 4 * 3 > max_bytes + 3 {
         return Err(too_large());
     }
-    let bytes = BASE64_STANDARD
-        .decode(text)
-        .map_err(|_| Payload::unreadable("the body is not the base64 that it is said to be"))?;
-    if bytes.len() > most { Err(too_large()) } else { Ok(bytes) }
+    let bytes = BASE64_STANDARD.decode(text.as_bytes()).map_err(|_| {
+        Payload::unreadable(
+            "the body is not the base64 that it is said to be",
+            "send it through a function URL or an HTTP API",
+        )
+    })?;
+    if bytes.len() > max_bytes { Err(too_large()) } else { Ok(Cow::Owned(bytes)) }
 }
 
-fn refused(status: u16, reason: &str, hint: &str) -> Event {
+/// The answer to a request that is no delivery.
+fn answer(status: u16, reason: &str, hint: &str) -> Event {
     let reply = Reply {
         status,
         retry_after: None,

@@ -5,21 +5,22 @@ use serde_json::value::RawValue;
 use super::{Delivery, DeliveryMetadata, Event, Payload, RetryRequested, Source, envelope};
 use crate::json::{self, Object};
 use crate::outcome::Handled;
-use crate::verify::UnverifiedBody;
 
 /// Parses an event that is the message itself, or carries it as EventBridge's `detail`.
 pub fn parse(event: &str, root: &Object) -> Event {
-    let (text, sent_at) = envelope::event_bridge(root).unwrap_or((event.to_owned(), None));
-    let metadata = DeliveryMetadata { sent_at, ..DeliveryMetadata::new(Source::Invoke) };
-    let payload = Payload::Message(UnverifiedBody::signed_inside(text));
-    Event::Deliveries(vec![Delivery { payload, metadata }], respond)
+    let (text, sent_at) = envelope::event_bridge(root).unwrap_or_else(|| (event.to_owned(), None));
+    let metadata = DeliveryMetadata { sent_at, bytes: text.len(), ..DeliveryMetadata::new(Source::Invoke) };
+    Event::Deliveries(vec![Delivery { payload: Payload::Message(envelope::open(text, None)), metadata }], respond)
 }
 
 /// The outcome as JSON, or an error with the reason, so that the source invokes again.
 pub fn respond(handled: &[(Option<String>, Handled)]) -> Result<Box<RawValue>, RetryRequested> {
     if let Some((_, handled)) = handled.iter().find(|(_, handled)| handled.should_redeliver()) {
         let run = handled.run_id.as_ref().map(|id| format!("run `{id}`: ")).unwrap_or_default();
-        let reason = handled.outcome.reason().map_or_else(|| handled.outcome.name().to_owned(), |(reason, _)| reason);
+        let reason = handled.outcome.reason().map_or_else(
+            || handled.outcome.name().to_owned(),
+            |(reason, hint)| hint.map_or_else(|| reason.clone(), |hint| format!("{reason}\n  hint: {hint}")),
+        );
         return Err(RetryRequested(run + &reason));
     }
     let mut bodies: Vec<_> = handled.iter().map(|(_, handled)| handled.body()).collect();

@@ -1,40 +1,68 @@
 //! Kafka, self-managed or MSK: Glint's own topic of runs.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
 
-use super::{Delivery, DeliveryMetadata, Event, Payload, RetryRequested, Source, UnsupportedEvent, envelope};
+use super::{Delivery, DeliveryMetadata, Event, Payload, RetryRequested, Source, UnsupportedEvent, scalar};
 use crate::json::{self, Object};
 use crate::outcome::{Handled, Outcome};
 use crate::verify::UnverifiedBody;
 
-/// Parses an event whose `records` lists them by topic and partition.
+/// Parses an event whose `records` lists them by topic and partition, each record on its own. A tombstone, a record without a value, is nothing.
 pub fn parse(root: &Object) -> Result<Event, UnsupportedEvent> {
     let unreadable =
         |error: serde_json::Error| UnsupportedEvent(format!("the event's `records` cannot be read: {error}"));
     let partitions = root.object("records").map_err(unreadable)?.unwrap_or_default();
     let mut deliveries = Vec::new();
     for (_, records) in partitions.iter() {
-        let records: Vec<Object> = serde_json::from_str(records.get()).map_err(unreadable)?;
-        deliveries.extend(records.iter().map(delivery));
+        match serde_json::from_str::<Vec<&RawValue>>(records.get()) {
+            Ok(records) => deliveries.extend(records.into_iter().filter_map(delivery)),
+            Err(_) => deliveries.push(unreadable_record("the partition is no list of records")),
+        }
     }
     Ok(Event::Deliveries(deliveries, respond))
 }
 
-fn delivery(record: &Object) -> Delivery {
-    let read = envelope::record(record);
-    let written_at = read.as_ref().ok().and_then(|(_, written_at)| *written_at);
+fn unreadable_record(what: &str) -> Delivery {
+    const HINT: &str = "map the function to Glint's topic of runs";
     // A record without a timestamp could be redelivered for ever: it counts as old.
-    let source = Source::Kafka { timestamp: written_at.unwrap_or_default() };
-    let payload =
-        read.map_or_else(Payload::unreadable, |(text, _)| Payload::Message(UnverifiedBody::signed_inside(text)));
-    Delivery { payload, metadata: DeliveryMetadata { sent_at: written_at, ..DeliveryMetadata::new(source) } }
+    let source = Source::Kafka { timestamp: DateTime::default() };
+    Delivery { payload: Payload::unreadable(what, HINT), metadata: DeliveryMetadata::new(source) }
 }
 
-/// Kafka redelivers the whole batch. A record that nobody can read or verify is passed over, so that it does not block its partition.
+/// The delivery of a record; `None` for a tombstone.
+fn delivery(record: &RawValue) -> Option<Delivery> {
+    let Ok(record) = Object::parse(record.get()) else { return Some(unreadable_record("the record is no object")) };
+    let value = record.get("value")?;
+    let text = json::string(value).ok_or("the record's value is no string").and_then(|value| {
+        let bytes = BASE64_STANDARD.decode(value.as_bytes()).map_err(|_| "the record's value is not base64")?;
+        String::from_utf8(bytes).map_err(|_| "the record's value is not UTF-8")
+    });
+    let text = match text {
+        Ok(text) => text,
+        Err(what) => return Some(unreadable_record(what)),
+    };
+    let written_at = record.get("timestamp").and_then(scalar).and_then(|millis| time(&millis));
+    let metadata = DeliveryMetadata {
+        sent_at: written_at,
+        bytes: text.len(),
+        ..DeliveryMetadata::new(Source::Kafka { timestamp: written_at.unwrap_or_default() })
+    };
+    Some(Delivery { payload: Payload::Message(UnverifiedBody::signed_inside(text)), metadata })
+}
+
+fn time(millis: &str) -> Option<DateTime<Utc>> {
+    DateTime::from_timestamp_millis(millis.parse().ok()?)
+}
+
+/// Kafka redelivers the whole batch: AWS reads a partial response only where the mapping was told so, which the event does not say. A record
+/// that nobody can read or verify is passed over, so that it does not block its partition.
 fn respond(handled: &[(Option<String>, Handled)]) -> Result<Box<RawValue>, RetryRequested> {
-    let passed_over =
+    let is_passed_over =
         |handled: &Handled| matches!(handled.outcome, Outcome::Unreadable { .. } | Outcome::Unauthenticated(_));
-    let count = handled.iter().filter(|(_, handled)| handled.should_redeliver() && !passed_over(handled)).count();
+    let count = handled.iter().filter(|(_, handled)| handled.should_redeliver() && !is_passed_over(handled)).count();
     if count > 0 {
         return Err(RetryRequested(format!("{count} of {} records have to be redelivered", handled.len())));
     }

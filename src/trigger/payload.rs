@@ -4,11 +4,11 @@ use std::borrow::Cow;
 
 /// The message as it is sent on. With `escape_dollar` each `$` is doubled: old `GitLabs` expand variables inside `TRIGGER_PAYLOAD` too, and
 /// turn `$$` back into `$` for the job.
-pub fn written(message: Cow<'_, str>, escape_dollar: bool) -> Cow<'_, str> {
+pub fn escape_dollars(message: Cow<'_, str>, escape_dollar: bool) -> Cow<'_, str> {
     if escape_dollar { with_dollars_doubled(&message).into() } else { message }
 }
 
-/// `$` stands only inside JSON's strings, where it may also be to_variable `\u0024`.
+/// `$` stands only inside JSON's strings, where it may also be written `\u0024`.
 fn with_dollars_doubled(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 16);
     let mut rest = text;
@@ -45,8 +45,8 @@ mod tests {
             (r#"{"a":"\\u0024"}"#, r#"{"a":"\\u0024"}"#),
             (r#"{"a":"\\$é\""}"#, r#"{"a":"\\$$é\""}"#),
         ] {
-            assert_eq!(written(given.into(), true), expected);
-            assert_eq!(written(given.into(), false), given);
+            assert_eq!(escape_dollars(given.into(), true), expected);
+            assert_eq!(escape_dollars(given.into(), false), given);
         }
     }
 }

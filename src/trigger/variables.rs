@@ -9,11 +9,36 @@ use zeroize::Zeroizing;
 
 use super::{Policy, ValidationError, payload, reserved_names, secret_input};
 use crate::glint::run::Inputs;
-use crate::json::{self, NonAscii};
+use crate::json;
 
 /// GitLab.com's limits for variables.
 const MAX_VALUE_BYTES: usize = 120 * 1024;
 const MAX_VARIABLES: usize = 1200;
+
+/// Where the values come from: the sentences that refuse one name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field {
+    UserInputs,
+    PipelineVariables,
+}
+
+impl Field {
+    /// The value called `name`.
+    pub fn describe(self, name: &str) -> String {
+        let name = json::excerpt(name);
+        match self {
+            Self::UserInputs => format!("the user input `{name}`"),
+            Self::PipelineVariables => format!("`{name}` of the action's `pipelineVariables`"),
+        }
+    }
+
+    fn all(self) -> &'static str {
+        match self {
+            Self::UserInputs => "user inputs",
+            Self::PipelineVariables => "variables in the action's `pipelineVariables`",
+        }
+    }
+}
 
 /// Names and strings, as the members of an object.
 struct Strings<'a>(&'a [(String, Zeroizing<String>)]);
@@ -45,7 +70,8 @@ impl UserInputs {
     }
 
     /// Turns `inputs` into what GitLab takes, `secrets` of them decrypted.
-    pub fn of(
+    pub fn new(
+        field: Field,
         inputs: &Inputs,
         secrets: &[String],
         policy: &Policy,
@@ -53,35 +79,29 @@ impl UserInputs {
     ) -> Result<Self, ValidationError> {
         if inputs.len() > MAX_VARIABLES {
             return Err(ValidationError::new(
-                format!(
-                    "there are {} user inputs, more than the {MAX_VARIABLES} variables that GitLab takes",
-                    inputs.len()
-                ),
+                format!("there are {} {}, more than the {MAX_VARIABLES} that GitLab takes", inputs.len(), field.all()),
                 "set `omitUserInputs` in the action, or send fewer",
             ));
         }
         let mut values = Vec::with_capacity(inputs.len());
         for (name, value) in inputs {
             // `ref` chose the branch; as an input it would have to be declared by the pipeline.
-            if policy.inputs_as_inputs && name == "ref" {
+            if policy.inputs_as_inputs && field == Field::UserInputs && name == "ref" {
                 continue;
             }
             if !policy.inputs_as_inputs {
-                reserved_names::validate(name, &policy.allow_variables)?;
+                reserved_names::validate(field, name, &policy.allow_variables)?;
             }
-            let plain = if secrets.contains(name) { Some(opened(name, value, client_secret)?) } else { None };
+            let subject = field.describe(name);
+            let plain = if secrets.contains(name) { decrypt(field, name, value, client_secret)? } else { None };
             let text = if policy.inputs_as_inputs {
-                to_input(name, value, plain, policy)?
+                to_input(&subject, value, plain, policy)?
             } else {
-                to_variable(name, value, plain, policy)?
+                to_variable(&subject, value, plain, policy)?
             };
             if text.len() > MAX_VALUE_BYTES {
                 return Err(ValidationError::new(
-                    format!(
-                        "the user input `{}` has {} bytes, more than the {MAX_VALUE_BYTES} that GitLab takes",
-                        json::excerpt(name),
-                        text.len()
-                    ),
+                    format!("{subject} has {} bytes, more than the {MAX_VALUE_BYTES} that GitLab takes", text.len()),
                     "send less, or pass a link to it",
                 ));
             }
@@ -124,10 +144,22 @@ impl UserInputs {
     }
 }
 
-fn opened(name: &str, value: &RawValue, client_secret: &SecretString) -> Result<Zeroizing<String>, ValidationError> {
-    json::string(value).and_then(|sealed| secret_input::open(&sealed, client_secret)).ok_or_else(|| {
+/// The plain text of a secret input. `None` where nothing was entered: Glint lists every input that is declared secret.
+fn decrypt(
+    field: Field,
+    name: &str,
+    value: &RawValue,
+    client_secret: &SecretString,
+) -> Result<Option<Zeroizing<String>>, ValidationError> {
+    if matches!(value.get(), "null" | "\"\"") {
+        return Ok(None);
+    }
+    json::string(value).and_then(|sealed| secret_input::open(&sealed, client_secret)).map(Some).ok_or_else(|| {
         ValidationError::new(
-            format!("the secret input `{}` cannot be decrypted", json::excerpt(name)),
+            match field {
+                Field::UserInputs => format!("the secret input `{}` cannot be decrypted", json::excerpt(name)),
+                Field::PipelineVariables => format!("{} is secret and cannot be decrypted", field.describe(name)),
+            },
             "the client secret that Glint encrypts with must be the one in the function's Glint secret, and the input's encryption `aes256-gcm`",
         )
     })
@@ -135,7 +167,7 @@ fn opened(name: &str, value: &RawValue, client_secret: &SecretString) -> Result<
 
 /// The value as the agent's `tostring` spells it: strings as they are, numbers in the digits sent, the rest as compact JSON.
 fn to_variable(
-    name: &str,
+    subject: &str,
     value: &RawValue,
     plain: Option<Zeroizing<String>>,
     policy: &Policy,
@@ -144,16 +176,16 @@ fn to_variable(
         Some(plain) => plain,
         None => Zeroizing::new(match json::string(value) {
             Some(text) => text.into_owned(),
-            None => compact(name, value)?,
+            None => compact(subject, value)?,
         }),
     };
-    reject_nul(name, &text)?;
+    reject_nul(subject, &text)?;
     Ok(if policy.escape_dollar { Zeroizing::new(text.replace('$', "$$")) } else { text })
 }
 
 /// The value as JSON of its own type. A secret of an object type decrypts to JSON, any other to a string.
 fn to_input(
-    name: &str,
+    subject: &str,
     value: &RawValue,
     plain: Option<Zeroizing<String>>,
     policy: &Policy,
@@ -161,29 +193,26 @@ fn to_input(
     let text = match plain {
         Some(plain) if plain.starts_with(['{', '[']) && serde_json::from_str::<&RawValue>(&plain).is_ok() => plain,
         Some(plain) => Zeroizing::new(json::quote(&plain)),
-        None => Zeroizing::new(compact(name, value)?),
+        None => Zeroizing::new(compact(subject, value)?),
     };
     // Without the escaped backslashes, what still looks like an escape is one.
-    reject_nul(name, &Zeroizing::new(text.replace("\\\\", "").replace("\\u0000", "\0")))?;
-    Ok(Zeroizing::new(payload::written(text.as_str().into(), policy.escape_dollar).into_owned()))
+    reject_nul(subject, &Zeroizing::new(text.replace("\\\\", "").replace("\\u0000", "\0")))?;
+    Ok(Zeroizing::new(payload::escape_dollars(text.as_str().into(), policy.escape_dollar).into_owned()))
 }
 
-fn compact(name: &str, value: &RawValue) -> Result<String, ValidationError> {
-    json::compact(value, NonAscii::Kept).map_err(|error| {
+fn compact(subject: &str, value: &RawValue) -> Result<String, ValidationError> {
+    json::compact(value).map_err(|error| {
         ValidationError::new(
-            format!("the user input `{}` cannot be read: {error}", json::excerpt(name)),
+            format!("{subject} cannot be read: {error}"),
             "send valid text, and each member of an object once",
         )
     })
 }
 
 /// Neither GitLab's database nor a job's environment can hold one.
-fn reject_nul(name: &str, text: &str) -> Result<(), ValidationError> {
+fn reject_nul(subject: &str, text: &str) -> Result<(), ValidationError> {
     if !text.contains('\0') {
         return Ok(());
     }
-    Err(ValidationError::new(
-        format!("the user input `{}` holds a NUL character, which no variable can", json::excerpt(name)),
-        "take it out",
-    ))
+    Err(ValidationError::new(format!("{subject} holds a NUL character, which no variable can"), "take it out"))
 }

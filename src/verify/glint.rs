@@ -1,4 +1,4 @@
-//! Glint's own signature: `v1,` and the base64 of an HMAC-SHA256 with the client secret over `<timestamp>.<body>`.
+//! Verifies Glint's own signature: `v1,` and the base64 of an HMAC-SHA256 with the client secret over `<timestamp>.<body>`.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,8 +7,10 @@ use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::value::RawValue;
 
-use super::{VerifyError, WINDOW_SECONDS, any_matches, mac};
-use crate::json::{self, Document, NonAscii, Object};
+use super::{VerifyError, codes, mac, matches_any};
+use crate::deadlines::MAX_SIGNATURE_AGE;
+use crate::glint::message::{self, SIGNATURE_HEADERS};
+use crate::json::{self, Document, Object};
 
 /// What a sender claims of a body.
 #[derive(Clone, PartialEq, Eq)]
@@ -33,12 +35,9 @@ impl UnverifiedBody {
 
     /// A message of Glint's Kafka topic, which carries its signature in its own `headers`.
     pub fn signed_inside(text: String) -> Self {
-        let headers = Object::parse(&text).ok().and_then(|message| SignatureHeaders::inside(&message));
-        Self::with_signature(text, headers)
-    }
-
-    /// The same of a message that was read already: `headers` is the one [`SignatureHeaders::inside`] it.
-    pub fn with_signature(text: String, headers: Option<SignatureHeaders>) -> Self {
+        // Most messages of a queue carry none, and need not be read for it.
+        let message = text.contains("\"headers\"").then(|| Object::parse(&text).ok()).flatten();
+        let headers = message.and_then(|message| SignatureHeaders::inside(&message));
         Self { bytes: text.into_bytes(), headers, signed_inside: true }
     }
 
@@ -47,14 +46,14 @@ impl UnverifiedBody {
         self.headers.is_some()
     }
 
-    /// The signature that came beside the body, and has to go with it where it is handed on.
+    /// The signature that came beside the body, and has to go with it where it is enqueued.
     pub fn headers_beside(&self) -> Option<&SignatureHeaders> {
         self.headers.as_ref().filter(|_| !self.signed_inside)
     }
 
     /// Whether it is news of an entity, which Glint does not sign and nothing here acts on.
-    pub fn announces_change(&self) -> bool {
-        self.text().is_some_and(crate::glint::message::announces_change)
+    pub fn is_change_log(&self) -> bool {
+        self.text().is_some_and(message::is_change_log_text)
     }
 
     /// The body on the word of the source alone: IAM decided who may send it.
@@ -62,34 +61,32 @@ impl UnverifiedBody {
         self.bytes
     }
 
-    /// The body, if one of the client's `secrets` signed it. With `now`, only within [`WINDOW_SECONDS`] of it.
-    pub fn verify(&self, secrets: &[SecretString], now: Option<DateTime<Utc>>) -> Result<Vec<u8>, VerifyError> {
+    /// When it claims to have been signed. An error where that alone, or the form of the signature, shows that no key can verify it: with
+    /// `now`, a signature of more than five minutes before or after it.
+    pub fn signed_at(&self, now: Option<DateTime<Utc>>) -> Result<DateTime<Utc>, VerifyError> {
         let headers = self.headers.as_ref().ok_or(VerifyError::Missing)?;
-        let seconds = seconds_of(&headers.timestamp).ok_or(VerifyError::Timestamp)?;
-        if now.is_some_and(|now| (now.timestamp() - seconds).abs() > WINDOW_SECONDS) {
+        let signed_at = time_of(&headers.timestamp).ok_or(VerifyError::Timestamp)?;
+        if now.is_some_and(|now| (now - signed_at).abs() > MAX_SIGNATURE_AGE) {
             return Err(VerifyError::Expired);
         }
-        let is_signed = |body: &[u8]| {
-            secrets.iter().any(|secret| {
-                let parts = [headers.timestamp.as_bytes(), b".", body];
-                any_matches(&headers.signature, &mac(secret.expose_secret().as_bytes(), &parts))
-            })
-        };
-        let proven = if self.signed_inside {
-            signed_texts_of_a_record(self.text().unwrap_or_default()).iter().any(|text| is_signed(text.as_bytes()))
-        } else {
-            is_signed(&self.bytes)
-        };
-        if proven || self.reserialised().is_some_and(|text| is_signed(text.as_bytes())) {
-            Ok(self.bytes.clone())
-        } else {
-            Err(VerifyError::Mismatch)
-        }
+        if codes(&headers.signature).is_empty() { Err(VerifyError::Malformed) } else { Ok(signed_at) }
     }
 
-    /// The compact form that an agent in between signs, while it sends another: Python's, with what is not ASCII escaped.
-    fn reserialised(&self) -> Option<String> {
-        if self.signed_inside { None } else { compact(self.text()?, NonAscii::Escaped) }
+    /// The body, if `secret` signed it, else the body as it was. A blank secret proves nothing.
+    pub fn verify(self, secret: &SecretString) -> Result<Vec<u8>, Self> {
+        let key = secret.expose_secret().trim().as_bytes();
+        let Some(headers) = self.headers.as_ref().filter(|_| !key.is_empty()) else { return Err(self) };
+        let codes = codes(&headers.signature);
+        let is_signed = |body: &[u8]| {
+            let parts = [headers.timestamp.as_bytes(), b".", body];
+            matches_any(&codes, &mac(key, &parts))
+        };
+        let is_genuine = if self.signed_inside {
+            signed_texts_of_a_record(self.text().unwrap_or_default()).iter().any(|text| is_signed(text.as_bytes()))
+        } else {
+            is_signed(&self.bytes) || agents_form(&self.bytes).is_some_and(|text| is_signed(&text))
+        };
+        if is_genuine { Ok(self.bytes) } else { Err(self) }
     }
 
     fn text(&self) -> Option<&str> {
@@ -105,34 +102,67 @@ impl fmt::Debug for UnverifiedBody {
 
 impl fmt::Debug for SignatureHeaders {
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-        write!(formatter, "SignatureHeaders({})", self.timestamp)
+        write!(formatter, "SignatureHeaders({} bytes)", self.timestamp.len() + self.signature.len())
     }
 }
 
-/// `text` without white space. `None` for what is nested too deeply to be walked through: nobody has vouched for it yet.
-fn compact(text: &str, non_ascii: NonAscii) -> Option<String> {
-    const MAX_JSON_DEPTH: usize = 64;
-    if json::is_deeper(text, MAX_JSON_DEPTH) {
-        None
-    } else {
-        json::compact(serde_json::from_str(text).ok()?, non_ascii).ok()
+/// The form that Glint's agent signs while it sends another: Python's compact JSON, which has no spaces between its tokens and escapes what is
+/// not ASCII. `None` where that is no other form, or one much longer than what was sent: it must not cost more than the plain one.
+fn agents_form(bytes: &[u8]) -> Option<Vec<u8>> {
+    const MAX_GROWTH: usize = 4096;
+    let text = std::str::from_utf8(bytes).ok()?;
+    let mut form = Vec::with_capacity(text.len() + MAX_GROWTH);
+    let mut in_string = false;
+    let mut rest = text.as_bytes();
+    while let [byte, behind @ ..] = rest {
+        let length = match byte {
+            b' ' | b'\t' | b'\n' | b'\r' if !in_string => {
+                rest = behind;
+                continue;
+            }
+            b'\\' if in_string => 2,
+            0x80.. => {
+                let character = text[text.len() - rest.len()..].chars().next()?;
+                for unit in character.encode_utf16(&mut [0; 2]) {
+                    form.extend_from_slice(&escape(*unit));
+                }
+                rest = &rest[character.len_utf8()..];
+                if form.len() > text.len() + MAX_GROWTH {
+                    return None;
+                }
+                continue;
+            }
+            b'"' => {
+                in_string = !in_string;
+                1
+            }
+            _ => 1,
+        };
+        let length = length.min(rest.len());
+        form.extend_from_slice(&rest[..length]);
+        rest = &rest[length..];
     }
+    (form != bytes).then_some(form)
 }
 
-/// Seconds since the epoch: Glint documents seconds, some of its samples send milliseconds.
-fn seconds_of(timestamp: &str) -> Option<i64> {
+/// `\uXXXX`, as Python writes it.
+fn escape(unit: u16) -> [u8; 6] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |shift: u16| DIGITS[usize::from((unit >> shift) & 15)];
+    [b'\\', b'u', digit(12), digit(8), digit(4), digit(0)]
+}
+
+/// The time of a signature: Glint documents seconds since the epoch, some of its samples send milliseconds.
+fn time_of(timestamp: &str) -> Option<DateTime<Utc>> {
     const NO_SECONDS: i64 = 100_000_000_000;
     let number: i64 = timestamp.parse().ok().filter(|number| *number >= 0)?;
-    Some(if number > NO_SECONDS { number / 1000 } else { number })
+    DateTime::from_timestamp(if number > NO_SECONDS { number / 1000 } else { number }, 0)
 }
-
-/// The names under which the signature and its time travel, in `headers` of a message and in message attributes.
-const NAMES: [(&str, &str); 2] = [("x-glint-signature", "x-glint-timestamp"), ("x-port-signature", "x-port-timestamp")];
 
 impl SignatureHeaders {
     /// The first family of headers of which there is a signature, each header found by its lower-case name.
     pub fn find<'a>(header: impl Fn(&str) -> Option<&'a str>) -> Option<Self> {
-        NAMES.iter().find_map(|(signature, timestamp)| {
+        SIGNATURE_HEADERS.iter().find_map(|(signature, timestamp)| {
             let signature = header(signature)?.to_owned();
             Some(Self { signature, timestamp: header(timestamp).unwrap_or_default().to_owned() })
         })
@@ -154,14 +184,20 @@ impl SignatureHeaders {
 fn signed_texts_of_a_record(text: &str) -> Vec<String> {
     let Ok(message) = Document::parse(text) else { return Vec::new() };
     let raw: Vec<String> = [message.without("headers"), without_signature(&message)].into_iter().flatten().collect();
-    let compact = raw.iter().filter_map(|text| compact(text, NonAscii::Kept)).collect::<Vec<_>>();
+    let compact = raw.iter().filter_map(|text| compact(text)).collect::<Vec<_>>();
     raw.into_iter().chain(compact).collect()
+}
+
+/// `text` without white space. `None` for what is nested too deeply to be walked through: nobody has vouched for it yet.
+fn compact(text: &str) -> Option<String> {
+    const MAX_JSON_DEPTH: usize = 64;
+    if json::is_deeper(text, MAX_JSON_DEPTH) { None } else { json::compact(serde_json::from_str(text).ok()?).ok() }
 }
 
 fn without_signature(message: &Document) -> Option<String> {
     let headers = message.root().object("headers").ok()??;
     let is_signature = |name: &str| {
-        NAMES
+        SIGNATURE_HEADERS
             .iter()
             .any(|(signature, timestamp)| name.eq_ignore_ascii_case(signature) || name.eq_ignore_ascii_case(timestamp))
     };
@@ -171,4 +207,45 @@ fn without_signature(message: &Document) -> Option<String> {
         .map(|(name, value)| format!("{}:{}", json::quote(name), value.get()))
         .collect();
     message.with("headers", &format!("{{{}}}", rest.join(",")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::MAX_CODES;
+    use super::*;
+
+    #[test]
+    fn the_agents_form_is_what_python_signs() {
+        for (sent, signed) in [
+            (r#"{"a": [1, 2.50], "b": "x y"}"#, r#"{"a":[1,2.50],"b":"x y"}"#),
+            (r#"{"a": "d\u00e9 \" \\", "b": null}"#, r#"{"a":"d\u00e9 \" \\","b":null}"#),
+            ("{ \"a\": \"d\u{e9}\u{1F600}\" }", r#"{"a":"d\u00e9\ud83d\ude00"}"#),
+        ] {
+            assert_eq!(agents_form(sent.as_bytes()).as_deref(), Some(signed.as_bytes()), "{sent}");
+        }
+    }
+
+    #[test]
+    fn a_form_that_says_nothing_new_or_costs_more_is_not_tried() {
+        assert_eq!(agents_form(br#"{"a":1}"#), None);
+        assert_eq!(agents_form("é".repeat(100_000).as_bytes()), None);
+        assert_eq!(agents_form(b"\xff"), None);
+        assert_eq!(agents_form(b"{\"a\\"), None);
+    }
+
+    #[test]
+    fn a_signature_in_no_form_of_glints_is_refused_without_a_key() {
+        let signed = |signature: &str, timestamp: &str| {
+            let headers = SignatureHeaders { timestamp: timestamp.to_owned(), signature: signature.to_owned() };
+            UnverifiedBody::new("{}", Some(headers)).signed_at(None)
+        };
+        let code = format!("v1,{}=", "A".repeat(43));
+        assert!(signed(&code, "1700000000").is_ok());
+        assert_eq!(signed("v1,AAAA", "1700000000"), Err(VerifyError::Malformed));
+        assert_eq!(signed("junk", "1700000000"), Err(VerifyError::Malformed));
+        assert_eq!(signed(&code, "soon"), Err(VerifyError::Timestamp));
+        assert_eq!(signed(&code, "9223372036854775807"), Err(VerifyError::Timestamp));
+        let many = format!("v1,AAAA {}", format!("{code} ").repeat(MAX_CODES));
+        assert!(signed(&many, "1700000000").is_ok());
+    }
 }

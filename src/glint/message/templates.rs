@@ -1,11 +1,11 @@
-//! Where the facts of a message lie: the older, documented form, and those that newer Glints and templates send.
-
-use std::borrow::Cow;
+//! Reads what a message asks for: from Glint's own `payload`, or from what a template put at the root.
 
 use chrono::{DateTime, Utc};
+use serde_json::value::RawValue;
 
-use super::Unreadable;
-use crate::glint::run::{Backend, Inputs, RunId, TriggerSpec};
+use super::SIGNATURE_HEADERS;
+use super::run_id::RunIdPlace;
+use crate::glint::run::{Backend, Inputs, TriggerSpec};
 use crate::json::Object;
 
 /// More user inputs than this are not even counted one by one: GitLab takes 1,200 variables.
@@ -16,125 +16,168 @@ pub struct Templates<'s, 'a> {
     pub root: &'s Object<'a>,
     /// What a template wrapped as `port_payload`.
     pub wrapped: Option<&'s Object<'a>>,
+    /// Where the run id stands; `None` where it came in a header.
+    pub place: Option<RunIdPlace>,
 }
 
 /// The objects within the message's `payload`, each read once.
 pub struct Parts<'a> {
-    /// `payload`, wherever it lies.
+    /// Glint's own `payload`: none in a templated body.
     payload: Option<Object<'a>>,
     action: Option<Object<'a>>,
     /// The action's `invocationMethod`; empty where the message carries none.
     pub method: Object<'a>,
 }
 
-/// Where templates seen in the field put the run id, the documented place first.
-const RUN_ID_PATHS: [&[&str]; 9] = [
-    &["context", "runId"],
-    &["port_context", "runId"],
-    &["port_context", "run_id"],
-    &["glint_context", "runId"],
-    &["glint_context", "run_id"],
-    &["run", "id"],
-    &["runId"],
-    &["run_id"],
-    &["glint", "runId"],
-];
-
-/// Members of a message whose inputs a template spread at its root, that are no inputs themselves.
-const NOT_INPUTS: [&str; 7] = ["port_context", "glint_context", "glint", "headers", "run", "runId", "run_id"];
-
-impl<'a> Templates<'_, 'a> {
-    fn levels(&self) -> impl Iterator<Item = &Object<'a>> {
-        [Some(self.root), self.wrapped].into_iter().flatten()
-    }
-
-    /// The run id, and whether it lay where only templates put it.
-    pub fn run_id(&self) -> Result<(RunId, bool), Unreadable> {
-        for level in self.levels() {
-            for path in RUN_ID_PATHS {
-                let Some(text) = follow(level, path).map_err(unreadable)? else { continue };
-                let id = RunId::parse(&text).ok_or_else(|| {
-                    Unreadable(format!("`{}` is no run id: 1 to 128 of `[A-Za-z0-9_-]`", path.join(".")))
-                })?;
-                return Ok((id, path[0] != "context"));
-            }
-        }
-        Err(Unreadable("the message names no run: `context.runId` is missing".to_owned()))
+impl<'s, 'a> Templates<'s, 'a> {
+    /// The levels of the message, and whether the run id stands in each.
+    fn levels(&self) -> impl Iterator<Item = (&'s Object<'a>, Option<RunIdPlace>)> {
+        let place = |is_wrapped| self.place.filter(|place| place.is_wrapped == is_wrapped);
+        [(Some(self.root), place(false)), (self.wrapped, place(true))]
+            .into_iter()
+            .filter_map(|(level, place)| Some((level?, place)))
     }
 
     pub fn parts(&self) -> Result<Parts<'a>, serde_json::Error> {
-        let payload = match self.root.object("payload")? {
-            Some(payload) => Some(payload),
-            None => within(self.wrapped, "payload")?,
+        let mut payload = None;
+        for (level, place) in self.levels() {
+            let Some(candidate) = level.object("payload")? else { continue };
+            if payload.is_none() && is_glints_payload(level, &candidate, place) {
+                payload = Some(candidate);
+            }
+        }
+        let action = match &payload {
+            Some(payload) => payload.object("action")?,
+            None => self.root.object("action")?.filter(is_glints_action),
         };
-        let action = within(payload.as_ref(), "action")?;
-        let method = within(action.as_ref(), "invocationMethod")?.unwrap_or_default();
+        let of_payload = action.as_ref().filter(|_| payload.is_some());
+        let method = within(of_payload, "invocationMethod")?.unwrap_or_default();
         Ok(Parts { payload, action, method })
     }
 
     pub fn clicked_at(&self) -> Option<DateTime<Utc>> {
-        let at = |level: &Object<'a>| level.object("trigger").ok()??.string("at");
+        let at = |(level, _): (&Object<'a>, _)| level.object("trigger").ok()??.string("at");
         Some(DateTime::parse_from_rfc3339(&self.levels().find_map(at)?).ok()?.to_utc())
     }
 
-    pub fn spec(&self, parts: &Parts<'a>, templated: bool) -> Result<TriggerSpec, serde_json::Error> {
+    pub fn spec(&self, parts: &Parts<'a>) -> Result<TriggerSpec, serde_json::Error> {
         let method = &parts.method;
-        let text = |name| method.string(name).map(Cow::into_owned);
+        let raw = |name| method.get(name).map(RawValue::to_owned);
         Ok(TriggerSpec {
-            group: text("groupName"),
-            project: text("projectName"),
-            default_ref: text("defaultRef").filter(|text| !text.is_empty()),
-            inputs: self.inputs(parts, templated)?,
-            pipeline_variables: method
-                .object("pipelineVariables")?
-                .map_or(Ok(Vec::new()), |object| members(&object))?,
-            secret_inputs: self.secret_inputs(parts)?,
+            group: raw("groupName"),
+            project: raw("projectName"),
+            default_ref: raw("defaultRef"),
+            inputs: self.inputs(parts)?,
+            pipeline_variables: raw("pipelineVariables"),
+            secret_inputs: secret_inputs(parts)?,
             omit_payload: method.is_true("omitPayload"),
             omit_user_inputs: method.is_true("omitUserInputs"),
         })
     }
 
-    fn inputs(&self, parts: &Parts<'a>, templated: bool) -> Result<Inputs, serde_json::Error> {
-        if let Some(properties) = within(parts.payload.as_ref(), "properties")? {
-            return members(&properties);
+    fn inputs(&self, parts: &Parts<'a>) -> Result<Inputs, serde_json::Error> {
+        if let Some(payload) = &parts.payload {
+            return payload.object("properties")?.map_or(Ok(Vec::new()), |properties| members(properties.iter()));
         }
-        for level in self.levels() {
-            if let Some(inputs) = level.object("inputs")? {
-                return members(&inputs);
+        for (level, place) in self.levels() {
+            let has_others = level.iter().any(|(name, value)| name != "inputs" && !is_glints(name, value, place));
+            if let Some(inputs) = level.object("inputs")?.filter(|_| !has_others) {
+                return members(inputs.iter());
             }
         }
-        // `{{ spreadValue() }}` of Glint's templates puts the inputs beside `port_context`.
-        let spread =
-            templated && parts.payload.is_none() && self.wrapped.is_none() && self.root.get("action").is_none();
-        let root = if spread { members(self.root)? } else { Vec::new() };
-        Ok(root.into_iter().filter(|(name, _)| !NOT_INPUTS.contains(&name.as_str())).collect())
+        if self.is_documented_without_payload() {
+            return Ok(Vec::new());
+        }
+        // `{{ spreadValue() }}` of Glint's templates puts the inputs at the root.
+        let is_input = |(name, value): &(&str, &RawValue)| match (*name, &self.place) {
+            (_, Some(place)) if !place.is_wrapped && *name == place.member() => false,
+            ("port_payload", Some(place)) => !place.is_wrapped,
+            ("action", _) => !as_object(value).is_some_and(|action| is_glints_action(&action)),
+            ("headers", _) => !is_signed(value),
+            _ => true,
+        };
+        members(self.root.iter().filter(is_input))
     }
 
-    /// Names of the inputs that are ciphertext: `censoredProperties` of the message, and `encryption` in the action's form.
-    fn secret_inputs(&self, parts: &Parts<'a>) -> Result<Vec<String>, serde_json::Error> {
-        let of_root = if parts.action.is_none() { self.root.object("action")? } else { None };
-        let action = parts.action.as_ref().or(of_root.as_ref());
-        let mut names = Vec::new();
-        let listed = [
-            parts.payload.as_ref().and_then(|payload| payload.get("censoredProperties")),
-            action.and_then(|action| action.get("encryptedProperties")),
-        ];
-        for list in listed.into_iter().flatten() {
-            let count = list.get().bytes().filter(|byte| *byte == b',').count();
-            if count >= MAX_MEMBERS {
-                return Err(too_many(count + 1));
-            }
-            names.extend(serde_json::from_str::<Vec<String>>(list.get()).unwrap_or_default());
-        }
-        let form = within(action, "userInputs")?;
-        let fields = within(form.as_ref(), "properties")?.unwrap_or_default();
-        for (name, field) in fields.iter() {
-            if Object::parse(field.get()).is_ok_and(|field| field.string("encryption").is_some()) {
-                names.push(name.to_owned());
-            }
-        }
-        Ok(names)
+    /// Whether this is Glint's own message less its `payload`: its root then holds no inputs.
+    fn is_documented_without_payload(&self) -> bool {
+        self.place.is_some_and(|place| place.is_documented())
+            && self.root.string("resourceType").is_some_and(|kind| kind == "run")
+            && self.root.object("trigger").is_ok_and(|trigger| trigger.is_some())
     }
+}
+
+/// Whether `payload` of `level` is Glint's, and no input of that name. Glint's own messages say so by their `context`; elsewhere it must be
+/// the only member that could be an input, since a user may have written whatever lies in it.
+fn is_glints_payload(level: &Object, payload: &Object, place: Option<RunIdPlace>) -> bool {
+    const NAMES: [&str; 4] = ["entity", "action", "properties", "censoredProperties"];
+    let is_object = |name| payload.object(name).is_ok_and(|object| object.is_some());
+    let has_shape = is_object("action") || is_object("properties");
+    let has_only_its_names = payload.iter().all(|(name, _)| NAMES.contains(&name));
+    match place {
+        Some(place) if place.is_documented() => has_shape || has_only_its_names,
+        Some(place) if place.is_beside_inputs() => false,
+        _ => {
+            let is_alone = level.iter().all(|(name, value)| name == "payload" || is_glints(name, value, place));
+            has_shape && has_only_its_names && is_alone
+        }
+    }
+}
+
+fn is_glints_action(action: &Object) -> bool {
+    ["identifier", "invocationMethod", "encryptedProperties"].iter().any(|name| action.get(name).is_some())
+}
+
+/// Whether a member at the root is one of Glint's own and has its shape.
+fn is_glints(name: &str, value: &RawValue, place: Option<RunIdPlace>) -> bool {
+    let is_object = value.get().starts_with('{');
+    if place.is_some_and(|place| place.member() == name) {
+        return true;
+    }
+    match name {
+        "context" | "port_context" | "glint_context" | "port_payload" | "run" | "trigger" | "glint" => is_object,
+        "entity" | "event" => is_object || value.get() == "null",
+        "action" => as_object(value).is_some_and(|action| is_glints_action(&action)),
+        "headers" => value.get() == "{}" || is_signed(value),
+        "resourceType" => value.get() == "\"run\"",
+        "status" => value.get() == "\"TRIGGERED\"",
+        _ => false,
+    }
+}
+
+fn as_object(value: &RawValue) -> Option<Object<'_>> {
+    Object::parse(value.get()).ok()
+}
+
+/// Whether `headers` are those of a message on Glint's topic.
+fn is_signed(headers: &RawValue) -> bool {
+    let names_signature =
+        |(name, _): (&str, &RawValue)| SIGNATURE_HEADERS.iter().any(|(one, _)| name.eq_ignore_ascii_case(one));
+    as_object(headers).is_some_and(|headers| headers.iter().any(names_signature))
+}
+
+/// Names of the inputs that are ciphertext: `censoredProperties` of the message, and `encryption` in the action's form.
+fn secret_inputs(parts: &Parts) -> Result<Vec<String>, serde_json::Error> {
+    let mut names = Vec::new();
+    let listed = [
+        parts.payload.as_ref().and_then(|payload| payload.get("censoredProperties")),
+        parts.action.as_ref().and_then(|action| action.get("encryptedProperties")),
+    ];
+    for list in listed.into_iter().flatten() {
+        let count = list.get().bytes().filter(|byte| *byte == b',').count();
+        if count >= MAX_MEMBERS {
+            return Err(too_many(count + 1));
+        }
+        names.extend(serde_json::from_str::<Vec<String>>(list.get()).unwrap_or_default());
+    }
+    let form = within(parts.action.as_ref(), "userInputs")?;
+    let fields = within(form.as_ref(), "properties")?.unwrap_or_default();
+    for (name, field) in fields.iter() {
+        if as_object(field).is_some_and(|field| field.string("encryption").is_some()) {
+            names.push(name.to_owned());
+        }
+    }
+    Ok(names)
 }
 
 /// The object `name` within `object`, where there are both.
@@ -154,26 +197,14 @@ pub fn backend(method: &Object) -> Backend {
 }
 
 /// The members, copied. More of them than anything takes are not: a message of nothing but tiny ones would fill the memory.
-fn members(object: &Object) -> Result<Inputs, serde_json::Error> {
-    if object.len() > MAX_MEMBERS {
-        return Err(too_many(object.len()));
+fn members<'v>(members: impl Iterator<Item = (&'v str, &'v RawValue)>) -> Result<Inputs, serde_json::Error> {
+    let members: Vec<_> = members.collect();
+    if members.len() > MAX_MEMBERS {
+        return Err(too_many(members.len()));
     }
-    Ok(object.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+    Ok(members.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
 }
 
 fn too_many(count: usize) -> serde_json::Error {
     serde::de::Error::custom(format_args!("there are {count} user inputs, many more than GitLab takes"))
-}
-
-/// The string at `path` below `object`.
-fn follow<'a>(object: &Object<'a>, path: &[&str]) -> Result<Option<Cow<'a, str>>, serde_json::Error> {
-    match path {
-        [] => Ok(None),
-        [name] => Ok(object.string(name)),
-        [name, rest @ ..] => object.object(name)?.map_or(Ok(None), |inner| follow(&inner, rest)),
-    }
-}
-
-fn unreadable(error: serde_json::Error) -> Unreadable {
-    Unreadable(format!("the message cannot be read: {error}"))
 }

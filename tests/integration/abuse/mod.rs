@@ -9,6 +9,7 @@ mod projects;
 mod refs;
 mod signatures;
 mod sizes;
+mod urls;
 mod values;
 mod variables;
 

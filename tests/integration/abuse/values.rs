@@ -26,7 +26,7 @@ fn table() -> Vec<Case> {
         Case::new("120 KiB of two-byte letters and more", TOO_LONG, long("é".repeat(61_441))),
         Case::new("a list of 200 KB", TOO_LONG, |message| with_inputs(message, json!({ "note": vec![7; 100_000] }))),
         Case::new("1,201 inputs", "1201 user inputs, more than the 1200", |message| with_inputs(message, many.into())),
-        Case::new("1,201 pipelineVariables", "1201 user inputs", |message| {
+        Case::new("1,201 pipelineVariables", "1201 variables in the action's `pipelineVariables`", |message| {
             let many: serde_json::Map<String, Value> =
                 (0..1201).map(|index| (format!("v{index}"), json!(""))).collect();
             method(message)["pipelineVariables"] = many.into();
@@ -47,13 +47,12 @@ fn table() -> Vec<Case> {
         Case::new("a secret that was tampered with", "cannot be decrypted", secret(json!(format!("AAAA{tampered}")))),
         Case::new("a secret of another client", "cannot be decrypted", secret(json!(other))),
         Case::new("a secret that is an object", "cannot be decrypted", secret(json!({ "a": 1 }))),
-        Case::new("a secret that is null", "cannot be decrypted", secret(Value::Null)),
     ]
 }
 
 #[tokio::test]
 async fn a_value_that_no_variable_can_hold_is_refused() {
-    assert!(Court::open(&[]).await.refuses(table()).await >= 20);
+    assert!(Court::open(&[]).await.refuses(table()).await >= 19);
 }
 
 #[tokio::test]

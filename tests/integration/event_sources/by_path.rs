@@ -12,17 +12,28 @@ const PATH: &str = "/acme/backend/billing";
 fn webhook_action(run: &str) -> Value {
     let mut message = message(run);
     message["payload"]["action"]["invocationMethod"] = json!({
-        "type": "WEBHOOK", "url": "https://example.lambda-url.eu-west-1.on.aws/acme/backend/billing",
-        "agent": false, "synchronized": false, "method": "POST"
+        "type": "WEBHOOK", "agent": false, "synchronized": false, "method": "POST"
     });
     message
+}
+
+/// The URL of an action that is sent there.
+fn url(path: &str, query: &str) -> String {
+    format!("https://example.lambda-url.eu-west-1.on.aws{path}?{query}")
+}
+
+/// A world whose run was sent to this URL, as Glint shows it.
+async fn world_sent_to(path: &str, query: &str) -> World {
+    let world = World::builder().run("r_1").branches(&BRANCHES).start().await;
+    world.sandbox.glint.run("r_1").sent_to(&url(path, query), Value::Null);
+    world
 }
 
 const BRANCHES: [&str; 3] = ["of-the-url", "of-the-input", "feature/é"];
 
 /// The pipeline that a message sent to this URL becomes.
 async fn pipeline(path: &str, query: &str, message: &Value) -> Pipeline {
-    let world = World::builder().run("r_1").branches(&BRANCHES).start().await;
+    let world = world_sent_to(path, query).await;
     let (status, body) = ask(&world, &webhook_to(&world, path, query, &message.to_string())).await;
     assert_eq!((status, &body["outcome"]), (200, &json!("Started")), "{path}?{query}: {body}");
     world.sandbox.gitlab.pipelines().remove(0)
@@ -58,15 +69,14 @@ async fn the_stage_of_an_http_api_is_no_group() {
         ("prod", "/prod/acme/backend/billing", Some(PROJECT)),
         ("prod", "/production/billing", Some("production/billing")),
         ("prod", PATH, Some(PROJECT)),
-        ("prod", "/prod", None),
-        ("prod", "/prod/", None),
     ] {
-        let world = World::builder().run("r_1").branches(&BRANCHES).start().await;
+        let world = world_sent_to(path, "").await;
         world.sandbox.gitlab.project("production/billing").token("glptt-production");
         let tokens = json!({ PROJECT: TOKEN, "production/billing": "glptt-production" });
         world.sandbox.secrets.put("glint/gitlab-trigger-tokens", tokens.to_string());
         let mut event = webhook_to(&world, path, "", &webhook_action("r_1").to_string());
         event["requestContext"]["stage"] = json!(stage);
+        event["requestContext"]["domainName"] = json!("a1b2c3.execute-api.eu-west-1.amazonaws.com");
         let (status, body) = ask(&world, &event).await;
         assert_eq!(status, if expected.is_some() { 200 } else { 422 }, "{stage} {path}: {body}");
         let projects: Vec<String> = world.sandbox.gitlab.pipelines().into_iter().map(|one| one.project).collect();
@@ -82,8 +92,8 @@ async fn what_a_message_names_goes_before_what_its_url_names() {
 
 #[tokio::test]
 async fn a_ref_in_the_url_is_judged_like_any_other() {
-    for query in ["ref=a..b", "ref=-x", "ref=a%20b", "ref=refs%2Fheads%2Fmain", "ref=%00"] {
-        let world = World::builder().run("r_1").branches(&BRANCHES).start().await;
+    for query in ["ref=a..b", "ref=-x", "ref=a%20b", "ref=%00"] {
+        let world = world_sent_to(PATH, query).await;
         let (status, body) = ask(&world, &webhook_to(&world, PATH, query, &webhook_action("r_1").to_string())).await;
         assert_eq!(status, 422, "{query}: {body}");
         assert!(body["reason"].as_str().unwrap().contains("the URL's `ref` is no git ref"), "{query}: {body}");
@@ -128,20 +138,22 @@ async fn without_a_path_it_is_refused_at_the_url_and_ignored_on_a_queue() {
 
 #[tokio::test]
 async fn a_path_that_is_no_project_is_refused_in_words() {
-    for path in [
-        "/billing",
-        "/acme/../billing",
-        "/acme//billing",
-        "/acme/bil%2Fling",
-        "/-/hooks/other",
-        "/acme/billing.git",
-        "/a/b?c",
-    ] {
-        let world = World::builder().run("r_1").branches(&BRANCHES).start().await;
+    for path in ["/billing", "/-/hooks/other", "/acme/billing.git", "/a/b%3Fc"] {
+        for world in [world_sent_to(path, "").await, World::builder().run("r_1").start().await] {
+            let (status, body) = ask(&world, &webhook_to(&world, path, "", &webhook_action("r_1").to_string())).await;
+            assert_eq!((status, &body["outcome"]), (422, &json!("Invalid")), "{path}: {body}");
+            assert!(
+                body["reason"].as_str().unwrap().contains("the URL's path names no GitLab project"),
+                "{path}: {body}"
+            );
+            assert_eq!(world.sandbox.journal.count(Call::Trigger), 0, "{path}");
+        }
+    }
+    // A URL never keeps these, so nobody can tell one of them.
+    for path in ["/acme/../billing", "/acme/%2E%2E/billing", "/acme/./billing"] {
+        let world = World::builder().run("r_1").start().await;
         let (status, body) = ask(&world, &webhook_to(&world, path, "", &webhook_action("r_1").to_string())).await;
         assert_eq!((status, &body["outcome"]), (422, &json!("Invalid")), "{path}: {body}");
-        assert!(body["reason"].as_str().unwrap().contains("the URL's path names no GitLab project"), "{path}: {body}");
-        assert_eq!(world.sandbox.journal.count(Call::Trigger), 0, "{path}");
     }
 }
 

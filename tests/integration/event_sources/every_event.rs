@@ -37,7 +37,7 @@ enum Expected {
 use Expected::{Check, Hook, Notice, Queue, SignedHook, Sweep, Topic, Webhook};
 
 /// File, its runs, what has to become of it.
-const TABLE: [(&str, &[&str], Expected); 18] = [
+const TABLE: [(&str, &[&str], Expected); 17] = [
     ("check", &[], Check),
     ("sweep", &[], Sweep),
     ("direct", &["r_Dr01dT0OpCa5Ng2z"], Notice),
@@ -55,7 +55,6 @@ const TABLE: [(&str, &[&str], Expected); 18] = [
     ("sqs-fifo-batch", &["r_Fb01aQ7LmZx2Kd9w", "r_Fb02bR8MnAy3Le0x", "r_Fb03cS9NoBz4Mf1y"], Queue(&[POISON])),
     ("sqs-sns", &["r_Qs01mC9XyLj4Wp1I"], Queue(&[])),
     ("sqs-eventbridge", &["r_Qe01nD0YzMk5Xq2J"], Queue(&[])),
-    ("sqs-pipes-kafka", &["r_Qp01oE1ZaNl6Yr3K"], Queue(&[])),
 ];
 
 fn folder() -> PathBuf {

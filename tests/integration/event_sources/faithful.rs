@@ -2,9 +2,7 @@
 
 use serde_json::json;
 
-use crate::event_sources::ways::{
-    as_base64, event_bridge, notification, piped, reply, sns, topic, webhook, with_attributes,
-};
+use crate::event_sources::ways::{as_base64, event_bridge, notification, reply, sns, topic, webhook, with_attributes};
 use crate::support::signing::{signature, signed_inside};
 use crate::support::{CLIENT_SECRET, World, sqs_event};
 use sandbox::Call;
@@ -107,8 +105,6 @@ async fn every_wrapping_on_a_queue_sends_the_same_bytes() {
                 .await,
         ),
         ("EventBridge", sent("EventBridge", async |_| queue(&event_bridge(MESSAGE))).await),
-        ("Pipes", sent("Pipes", async |world| queue(&piped(&inside(world), 1))).await),
-        ("Pipes, unsigned", sent("Pipes, unsigned", async |_| queue(&piped(MESSAGE, 1))).await),
     ];
     println!("{} wrappings", wrapped.len());
     for (name, body) in wrapped {

@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::event_sources::ways::{ask, request, topic, webhook, webhook_to, with_headers};
 use crate::support::signing::signed_inside;
-use crate::support::{CLIENT_SECRET, Handling, PROJECT, World, message};
+use crate::support::{CLIENT_SECRET, Handling, World, message};
 use sandbox::{Call, Fault, Message, Upstream};
 
 fn attributes(message: &Message) -> Value {
@@ -56,13 +56,15 @@ async fn what_the_url_says_goes_with_it_as_attributes() {
     let world = World::builder().hooks(Handling::Queued).run("r_1").start().await;
     let body = webhook_action("r_1");
     let query = "ref=release%2F1.4&omitPayload=true&omitUserInputs=false";
+    let path_and_query = format!("/acme/backend/billing?{query}");
+    world.sandbox.glint.run("r_1").sent_to(&format!("https://fn.example.com{path_and_query}"), Value::Null);
     let event = webhook_to(&world, "/acme/backend/billing", query, &body);
     assert_eq!(ask(&world, &event).await.0, 202);
     let message = queued(&world);
     assert_eq!(
         attributes(&message),
         json!({
-            "project": PROJECT, "ref": "release/1.4", "omitPayload": "true", "omitUserInputs": "false",
+            "x-glint-url": path_and_query, "x-glint-v": "1",
             "x-glint-signature": event["headers"]["x-glint-signature"],
             "x-glint-timestamp": event["headers"]["x-glint-timestamp"]
         })
@@ -191,7 +193,9 @@ async fn a_hook_waits_by_its_pipeline_and_its_id_and_ends_the_run_from_the_queue
         let waiting = queued(&world);
         assert_eq!(waiting.group, Some(format!("gl_{}_{}", pipeline.project_id, pipeline.id)));
         assert_eq!(waiting.deduplication.as_ref(), Some(&deduplication));
-        assert_eq!(attributes(&waiting), json!({ "x-glint-kind": "hook" }));
+        let attributes = attributes(&waiting);
+        assert_eq!(attributes["x-glint-kind"], "hook");
+        assert!(attributes["x-glint-mac"].as_str().is_some_and(|mac| mac.starts_with("v1,")), "{attributes}");
         assert!(waiting.body.len() < 1024 && !waiting.body.contains("port_payload"), "only facts: {}", waiting.body);
         assert_eq!(world.run("r_1").status, "IN_PROGRESS");
         receive_all(&world).await;

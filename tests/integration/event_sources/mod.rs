@@ -1,6 +1,7 @@
 //! Every way in: who gets through, what reaches GitLab then, and what the caller is told.
 
-mod ways;
+pub mod ways;
+mod what_people_send;
 
 mod by_path;
 mod check;
@@ -11,6 +12,7 @@ mod faithful;
 mod forgeries;
 mod genuine;
 mod handover;
+mod odd_records;
 mod plan;
 mod queue;
 mod replies;

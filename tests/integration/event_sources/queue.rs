@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::event_sources::ways::{event_bridge, notification, piped, sns, with_attributes};
+use crate::event_sources::ways::{event_bridge, notification, sns, with_attributes};
 use crate::support::signing::{signature, signed_inside};
 use crate::support::{CLIENT_SECRET, World, message, redelivered, sqs_event};
 use sandbox::Call;
@@ -63,8 +63,6 @@ async fn signatures_inside_a_wrapping_are_verified() {
         ("SNS around a forged message", queued(&notification(&forged, &[]).to_string()), UNPROVEN),
         ("EventBridge around a signed message", queued(&event_bridge(&inside)), STARTED),
         ("EventBridge around a forged message", queued(&event_bridge(&forged)), UNPROVEN),
-        ("Pipes around a signed record", queued(&piped(&inside, 1)), STARTED),
-        ("Pipes around a forged record", queued(&piped(&forged, 1)), UNPROVEN),
         ("a signed message", queued(&inside), STARTED),
         ("a forged message", queued(&forged), UNPROVEN),
     ] {

@@ -81,9 +81,7 @@ async fn what_cannot_be_decrypted_is_refused_in_words() {
         ("a changed one", json!(STANDARD.encode(flipped))),
         ("a shortened one", json!(good[..24])),
         ("plain text", json!(PLAIN)),
-        ("an empty text", json!("")),
         ("a number", json!(7)),
-        ("null", json!(null)),
     ] {
         let world = World::builder().run("r_1").inputs(&INPUTS).start().await;
         assert!(world.queue(&[&with_secret("r_1", &value).to_string()]).await.is_empty(), "{name}");

@@ -77,15 +77,6 @@ fn record(value: &str, offset: u64, millis: i64) -> Value {
     })
 }
 
-/// A Kafka record as EventBridge Pipes hands it on: alone, and with what the event had around it.
-pub fn piped(value: &str, millis: i64) -> String {
-    let mut piped = record(value, 2210, millis);
-    piped["eventSource"] = json!("SelfManagedKafka");
-    piped["bootstrapServers"] = json!("b-1.kafka.example.com:9196");
-    piped["eventSourceKey"] = json!("org_1.runs-0");
-    piped.to_string()
-}
-
 /// An SNS notification as it lies on a subscribed queue.
 pub fn notification(message: &str, attributes: &[(&str, &str)]) -> Value {
     let typed = |value: &str| json!({ "Type": "String", "Value": value });

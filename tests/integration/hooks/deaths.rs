@@ -164,11 +164,12 @@ async fn a_dead_letter_waits_while_glint_is_down() {
     assert_eq!((world.run("r_1").status.as_str(), world.endings("r_1").0), ("FAILURE", 1));
 }
 
-/// The only message that waits on the queue: its body and its kind.
-fn waiting(world: &World) -> (String, String) {
+/// The only message that waits on the queue: its body, its kind and its proof.
+fn waiting(world: &World) -> (String, String, String) {
     let messages = world.sandbox.queue.messages();
     assert_eq!(messages.len(), 1);
-    (messages[0].body.clone(), messages[0].attributes["x-glint-kind"].clone())
+    let attribute = |name: &str| messages[0].attributes[name].clone();
+    (messages[0].body.clone(), attribute("x-glint-kind"), attribute("x-glint-mac"))
 }
 
 #[tokio::test]
@@ -176,9 +177,9 @@ async fn a_dead_hook_is_tried_once_more() {
     let world = with_dead_letter_queue().await;
     let pipeline = world.start_run("r_1").await;
     assert_eq!(world.pipeline_reaches(pipeline, "failed").await, 202);
-    let (body, kind) = waiting(&world);
+    let (body, kind, mac) = waiting(&world);
     assert_eq!(kind, "hook");
-    assert!(!stays(&world, &body, &[("x-glint-kind", &kind)]).await);
+    assert!(!stays(&world, &body, &[("x-glint-kind", &kind), ("x-glint-mac", &mac)]).await);
     world.assert_ended_once("r_1", pipeline, "failed");
 }
 
@@ -189,10 +190,10 @@ async fn a_dead_report_is_tried_once_more() {
     let rule = world.sandbox.fail(Call::PatchRun).every();
     rule.of(|write| write.json().get("link").is_some()).with(Fault::status(503));
     assert_eq!(world.queue(&[&text("r_1")]).await, [0; 0], "the report is queued instead");
-    let (body, kind) = waiting(&world);
+    let (body, kind, mac) = waiting(&world);
     assert_eq!((kind.as_str(), world.run("r_1").links()), ("report", Vec::new()));
     world.sandbox.heal();
-    assert!(!stays(&world, &body, &[("x-glint-kind", &kind)]).await);
+    assert!(!stays(&world, &body, &[("x-glint-kind", &kind), ("x-glint-mac", &mac)]).await);
     let pipeline = world.sandbox.gitlab.pipelines()[0].id;
     assert_eq!(world.run("r_1").external_run_id, Some(format!("gl_101_{pipeline}")));
     world.pipeline_reaches(pipeline, "success").await;

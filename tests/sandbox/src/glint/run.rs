@@ -220,6 +220,13 @@ impl RunBuilder {
         self.change(|run| run.created_at = time)
     }
 
+    /// Glint sent the action's webhook there, with this body.
+    pub fn sent_to(self, url: &str, body: Value) -> Self {
+        self.payload(
+            json!({ "type": "WEBHOOK", "url": url, "agent": false, "method": "POST", "headers": {}, "body": body }),
+        )
+    }
+
     /// What Glint sends for the run: `type`, `url`, `method`, `body` and the like.
     pub fn payload(self, payload: Value) -> Self {
         self.change(|run| run.payload = payload)

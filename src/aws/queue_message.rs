@@ -1,0 +1,271 @@
+//! What this function puts on its queue: types of their own with a version, since messages wait there across upgrades.
+//!
+//! Unknown members are ignored and a missing optional member is absent, so that a message of the version before or after is read where it can be.
+
+use serde::{Deserialize, Serialize};
+
+use crate::gitlab::types::{FailedJob, Pipeline, PipelineEvent, PipelineStatus, RunToken};
+use crate::glint::run::{RunId, RunPatch, RunReport, TerminalStatus};
+
+const VERSION: u32 = 1;
+
+/// The message attribute that says what the body is, of a message that this function wrote itself: [`HOOK`] or [`REPORT`].
+pub const KIND: &str = "x-glint-kind";
+pub const HOOK: &str = "hook";
+pub const REPORT: &str = "report";
+/// The message attribute that proves kind and body: whoever may send to the queue can send runs, and nothing else.
+pub const MAC: &str = "x-glint-mac";
+/// The message attribute of a run with its version. A run's body is the message of Glint as it came.
+pub const RUN_VERSION: &str = "x-glint-v";
+/// The message attribute of a run with path and query of the URL that it came to, which are not proven yet.
+pub const RUN_URL: &str = "x-glint-url";
+/// The message attribute of a run with the header `RUN_ID`, which is not proven either.
+pub const RUN_ID_HEADER: &str = "x-glint-run-id";
+
+/// What of a run's message is not in its body, as message attributes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunAttributes {
+    pub url: Option<String>,
+    pub run_id_header: Option<String>,
+}
+
+impl RunAttributes {
+    pub fn to_attributes(&self) -> Vec<(&'static str, String)> {
+        // SQS refuses an empty attribute, which says nothing either.
+        let members = [(RUN_URL, &self.url), (RUN_ID_HEADER, &self.run_id_header)];
+        let is_said = |value: &Option<String>| value.clone().filter(|text| !text.is_empty());
+        let mut attributes: Vec<_> =
+            members.into_iter().filter_map(|(name, value)| Some((name, is_said(value)?))).collect();
+        if !attributes.is_empty() {
+            attributes.push((RUN_VERSION, VERSION.to_string()));
+        }
+        attributes
+    }
+
+    /// Reads them through `attribute`; `None` where this function set none.
+    pub fn read<'a>(attribute: impl Fn(&str) -> Option<&'a str>) -> Option<Self> {
+        attribute(RUN_VERSION)?;
+        let text = |name| attribute(name).map(str::to_owned);
+        Some(Self { url: text(RUN_URL), run_id_header: text(RUN_ID_HEADER) })
+    }
+}
+
+/// Why a queued message cannot be read: it was written by this function, in another version of it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the queued {kind} of version {version} cannot be read by version {VERSION}: {why}")]
+pub struct UnreadableMessage {
+    kind: &'static str,
+    version: u64,
+    why: String,
+}
+
+/// The facts of a pipeline hook that are needed to move its run.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct HookMessage {
+    #[serde(default)]
+    v: u32,
+    pipeline_id: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    project_id: Option<u64>,
+    url: String,
+    project: String,
+    status: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sha: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    failed_jobs: Vec<Job>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    run_token: Option<Token>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Job {
+    name: String,
+    #[serde(default)]
+    stage: String,
+    url: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Token {
+    run_id: String,
+    proof: String,
+}
+
+/// What Glint could not be told of a run.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ReportMessage {
+    #[serde(default)]
+    v: u32,
+    run_id: RunId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    log: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    status: Option<TerminalStatus>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    status_label: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    links: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    summary: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    external_run_id: Option<String>,
+}
+
+/// The body of a queued hook.
+pub fn write_hook(event: &PipelineEvent) -> String {
+    crate::json::written(&HookMessage::from(event))
+}
+
+pub fn read_hook(body: &str) -> Result<PipelineEvent, UnreadableMessage> {
+    read::<HookMessage, _>(HOOK, body)
+}
+
+/// The body of a queued report.
+pub fn write_report(run_id: &RunId, report: &RunReport) -> String {
+    let RunPatch { status, status_label, links, summary, external_run_id } = report.update.clone();
+    let run_id = run_id.clone();
+    let log = report.log.clone();
+    crate::json::written(&ReportMessage {
+        v: VERSION,
+        run_id,
+        log,
+        status,
+        status_label,
+        links,
+        summary,
+        external_run_id,
+    })
+}
+
+pub fn read_report(body: &str) -> Result<(RunId, RunReport), UnreadableMessage> {
+    read::<ReportMessage, _>(REPORT, body)
+}
+
+fn read<'a, M: Deserialize<'a>, T>(kind: &'static str, body: &'a str) -> Result<T, UnreadableMessage>
+where
+    T: TryFrom<M>,
+    T::Error: std::fmt::Display,
+{
+    #[derive(Deserialize)]
+    struct Versioned {
+        v: u64,
+    }
+    let unreadable = |why: String| {
+        let version = serde_json::from_str::<Versioned>(body).map_or(0, |message| message.v);
+        UnreadableMessage { kind, version, why }
+    };
+    let message: M = serde_json::from_str(body).map_err(|error| unreadable(error.to_string()))?;
+    T::try_from(message).map_err(|why| unreadable(why.to_string()))
+}
+
+impl From<&PipelineEvent> for HookMessage {
+    fn from(event: &PipelineEvent) -> Self {
+        let PipelineEvent { pipeline, project, status, sha, failed_jobs, run_token } = event.clone();
+        Self {
+            v: VERSION,
+            pipeline_id: pipeline.id,
+            project_id: Some(pipeline.project_id),
+            url: pipeline.url,
+            project,
+            status: status.as_str().to_owned(),
+            sha,
+            failed_jobs: failed_jobs.into_iter().map(Job::from).collect(),
+            run_token: run_token.map(|token| Token { run_id: token.run_id, proof: token.proof }),
+        }
+    }
+}
+
+impl TryFrom<HookMessage> for PipelineEvent {
+    type Error = &'static str;
+
+    fn try_from(message: HookMessage) -> Result<Self, Self::Error> {
+        Ok(Self {
+            pipeline: Pipeline {
+                id: message.pipeline_id,
+                project_id: message.project_id.ok_or("it has no `projectId`")?,
+                url: message.url,
+            },
+            project: message.project,
+            status: PipelineStatus::parse(&message.status).ok_or("it has an unknown `status`")?,
+            sha: message.sha,
+            failed_jobs: message.failed_jobs.into_iter().map(FailedJob::from).collect(),
+            run_token: message.run_token.map(|token| RunToken { run_id: token.run_id, proof: token.proof }),
+        })
+    }
+}
+
+impl From<FailedJob> for Job {
+    fn from(FailedJob { name, stage, url, reason }: FailedJob) -> Self {
+        Self { name, stage, url, reason }
+    }
+}
+
+impl From<Job> for FailedJob {
+    fn from(Job { name, stage, url, reason }: Job) -> Self {
+        Self { name, stage, url, reason }
+    }
+}
+
+impl From<ReportMessage> for (RunId, RunReport) {
+    fn from(message: ReportMessage) -> Self {
+        let ReportMessage { v: _, run_id, log, status, status_label, links, summary, external_run_id } = message;
+        (run_id, RunReport { log, update: RunPatch { status, status_label, links, summary, external_run_id } })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_comes_back_as_it_was_written() {
+        let id = RunId::parse("r_1").unwrap();
+        let update = RunPatch { links: vec!["https://a".to_owned()], ..RunPatch::label("GitLab pipeline created") };
+        let report = RunReport { log: Some("line".to_owned()), update };
+        let body = write_report(&id, &report);
+        assert!(body.starts_with(r#"{"v":1,"runId":"r_1""#), "{body}");
+        assert_eq!(read_report(&body).unwrap(), (id, report));
+    }
+
+    #[test]
+    fn members_that_are_unknown_or_missing_do_no_harm() {
+        let (id, report) = read_report(r#"{"v":2,"runId":"r_1","colour":"red"}"#).unwrap();
+        assert_eq!((id.as_str(), report), ("r_1", RunReport::default()));
+        let event =
+            read_hook(r#"{"v":2,"pipelineId":7,"projectId":3,"url":"u","project":"a/b","status":"success","x":1}"#);
+        assert_eq!(event.unwrap().pipeline.external_id(), "gl_3_7");
+    }
+
+    #[test]
+    fn what_cannot_be_read_names_its_version() {
+        for (body, words) in [
+            (r#"{"v":9,"pipelineId":"seven"}"#, "the queued hook of version 9 cannot be read by version 1"),
+            (
+                r#"{"v":2,"pipelineId":7,"projectId":3,"url":"u","project":"a/b","status":"asleep"}"#,
+                "version 2 cannot be read by version 1: it has an unknown `status`",
+            ),
+            ("nonsense", "the queued hook of version 0"),
+        ] {
+            let error = read_hook(body).unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
+            assert!(!error.contains("runId"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_runs_attributes_are_those_that_say_something() {
+        let attributes = RunAttributes { url: Some("/acme/shop".to_owned()), run_id_header: None };
+        let written = attributes.to_attributes();
+        assert_eq!(written, [(RUN_URL, "/acme/shop".to_owned()), (RUN_VERSION, "1".to_owned())]);
+        let read = |name: &str| written.iter().find(|(key, _)| *key == name).map(|(_, value)| value.as_str());
+        assert_eq!(RunAttributes::read(read), Some(attributes));
+        assert_eq!(RunAttributes::read(|_| None), None);
+    }
+}
