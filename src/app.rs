@@ -9,12 +9,15 @@ mod dead_letter;
 mod enqueue;
 mod find_pipeline;
 mod log_outcome;
+mod move_run;
+mod outputs;
 mod pipeline_event;
 mod report_outcome;
 mod report_run;
 mod send_trigger;
 mod start_run;
 mod sweep;
+mod sweep_report;
 mod verify_delivery;
 
 use std::sync::Arc;

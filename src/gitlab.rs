@@ -1,8 +1,12 @@
 //! Sends triggers to GitLab, and looks pipelines up.
 
+mod artifact;
+mod jobs;
 mod lookup;
+pub mod outputs;
 mod probe;
 mod response;
+mod text;
 pub mod types;
 pub mod webhook;
 
@@ -42,6 +46,9 @@ pub enum TriggerError {
     /// GitLab will say the same again.
     #[error("{0}")]
     Rejected(String),
+    /// The pipeline was created, and had failed by then.
+    #[error("the pipeline failed as it was created")]
+    Failed(Pipeline),
     /// Nothing was created, and later it may be.
     #[error("GitLab takes no more pipelines for now")]
     Throttled(Option<Duration>),
@@ -102,7 +109,7 @@ impl GitLab {
         match self.http.send(request, MAX_RESPONSE_BYTES, limit).await {
             Ok(answer) => {
                 let redactor = || Redactor::new(secrets.iter().chain([token]));
-                response::decode(&answer, &self.project_url(&project.path()), redactor)
+                response::decode(&answer, self.base.as_str(), project, redactor)
             }
             Err(SendError::NotSent(why)) => Err(TriggerError::NotSent(why)),
             Err(SendError::ResponseLost(why)) => Err(TriggerError::Unknown(why)),

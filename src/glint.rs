@@ -1,6 +1,7 @@
 //! Asks Glint how runs stand, and tells it what became of them.
 
 pub mod credentials;
+mod entity;
 pub mod message;
 mod patch;
 mod probe;
@@ -10,10 +11,10 @@ mod session;
 
 pub use patch::{PatchResponse, PatchResult};
 pub use probe::Probe;
+pub use response::RunPage;
 pub use response::Shown;
 use session::Bearer;
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -30,7 +31,7 @@ use crate::http::{BaseUrl, Http, Response, SendError};
 use crate::json;
 use crate::retry::{Retry, retry};
 use credentials::LoadCredentials;
-use run::{Entity, RunId, RunState};
+use run::{RunId, RunState};
 
 /// A run carries its inputs and the backend's response, neither of which Glint takes at more than 1 MiB. Ten may be read at once.
 const MAX_RESPONSE_BYTES: usize = 2 * 1024 * 1024;
@@ -128,9 +129,10 @@ impl Glint {
         self.list(&format!("actions/runs?external_run_id={external_id}&version=v2"), freshness).await
     }
 
-    /// The runs in progress, as many as Glint lists at once.
-    pub async fn active_runs(&self, freshness: Freshness) -> Result<Vec<RunState>, GlintError> {
-        self.list(&format!("actions/runs?active=true&limit={MAX_RUNS}&version=v2"), freshness).await
+    /// The runs in progress, as many as Glint lists at once: the first of them, or those behind `next`.
+    pub async fn active_runs(&self, next: Option<&str>, freshness: Freshness) -> Result<RunPage, GlintError> {
+        let next = next.map(|token| format!("&next={}", percent_encode(token))).unwrap_or_default();
+        self.page(&format!("actions/runs?active=true&limit={MAX_RUNS}&version=v2{next}"), freshness).await
     }
 
     /// Counts answers that were lost since the function started. A request whose answer was lost may be carried out later.
@@ -154,22 +156,11 @@ impl Glint {
         Ok(())
     }
 
-    /// Writes the entity, merging with what is there, on behalf of the run, which must be in progress.
-    pub async fn upsert(&self, entity: &Entity, run: &RunId, freshness: Freshness) -> Result<(), GlintError> {
-        let properties: BTreeMap<&str, &String> =
-            entity.properties.iter().map(|(name, value)| (*name, value)).collect();
-        let body = &written(&json!({ "identifier": entity.identifier, "properties": properties }));
-        let path =
-            &format!("blueprints/{}/entities?upsert=true&merge=true&run_id={run}", percent_encode(&entity.blueprint));
-        self.repeated(
-            freshness,
-            |bearer| async move { self.call(Method::POST, path, Some(body.clone()), &bearer).await },
-        )
-        .await?;
-        Ok(())
+    async fn list(&self, path: &str, freshness: Freshness) -> Result<Vec<RunState>, GlintError> {
+        Ok(self.page(path, freshness).await?.runs)
     }
 
-    async fn list(&self, path: &str, freshness: Freshness) -> Result<Vec<RunState>, GlintError> {
+    async fn page(&self, path: &str, freshness: Freshness) -> Result<RunPage, GlintError> {
         self.repeated(freshness, |bearer| async move {
             let answer = self.call_for(MAX_LIST_BYTES, Method::GET, path, None, &bearer).await?;
             response::runs(&answer.body).ok_or_else(unreadable)

@@ -13,7 +13,7 @@ use std::borrow::Cow;
 use secrecy::SecretString;
 use zeroize::Zeroize as _;
 
-use crate::gitlab::types::{Project, Ref};
+use crate::gitlab::types::{GitRef, Project};
 use crate::glint::run::{Inputs, RunRequest, UrlTarget};
 use crate::json;
 use variables::{Field, UserInputs};
@@ -37,7 +37,7 @@ pub struct Policy {
 #[derive(Debug)]
 pub struct TriggerRequest<'a> {
     pub project: Project,
-    pub git_ref: Ref,
+    pub git_ref: GitRef,
     /// The body of `POST /projects/:id/trigger/pipeline`, without the token, as members in order.
     ///
     /// Each is set by name from here: nothing in an event can add one or take one's place.

@@ -93,11 +93,16 @@ fn add_run(sandbox: &Sandbox, text: &str) -> Option<String> {
 
 /// Creates the run whose pipeline a hook tells of, already linked with it.
 fn add_pipeline(sandbox: &Sandbox, body: &str) {
-    let Ok(webhook::Hook::PipelineEvent(event)) = webhook::parse(body) else { return };
+    let Ok(webhook::Hook::PipelineEvent(event)) = webhook::parse(body, &sandbox.gitlab.url()) else { return };
     let PipelineEvent { pipeline, run_token, .. } = *event;
     let id = run_token.map_or_else(|| "r_sandbox".to_owned(), |token| token.run_id);
     let inputs = json!({ "service": "billing", "environment": "staging", "imageTag": "1.4.0" });
-    sandbox.glint.run(&id).link(&pipeline.url).external_id(&pipeline.external_id()).properties(inputs);
+    sandbox
+        .glint
+        .run(&id)
+        .link(&pipeline.url)
+        .external_id(&pipeline.external_id().unwrap_or_default())
+        .properties(inputs);
 }
 
 /// The HTTP event with its signature made now; `None` where it is no HTTP event.

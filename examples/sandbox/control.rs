@@ -7,7 +7,7 @@
 //! | `POST /secrets` | names and values | puts them, also where one was denied or deleted |
 //! | `POST /secrets/rotate` | `{"name", "value"}` | makes a new current version |
 //! | `POST /tokens/rotate` | `{"project", "token"}` | the project knows only this trigger token |
-//! | `POST /pipelines/ID/finish` | `{"status", "jobs": [{"name", "status", "failure_reason"}]}` | the pipeline and its jobs end |
+//! | `POST /pipelines/ID/finish` | `{"status", "jobs": [{"name", "status", "failure_reason", "artifacts": {path: text}}]}` | the pipeline and its jobs end |
 //! | `GET /pipelines/ID/hook` | | `{"headers", "body"}` as GitLab would send them now |
 //! | `POST /faults`, `DELETE /faults` | see `seed.rs` | plans a fault; forgets all that are planned |
 //! | `POST /glint/refuse` | `{"status"}` | Glint answers this to everything, until told null |
@@ -76,7 +76,10 @@ fn finish(sandbox: &Sandbox, id: u64, status: &str, jobs: &Value) -> Result<(), 
         let name = seed::text(job, "name").ok_or("a job needs `name`")?;
         let end = seed::text(job, "status").unwrap_or_else(|| status.to_owned());
         let reason = seed::text(job, "failure_reason");
-        sandbox.gitlab.add_job(id, &name, &end, reason.as_deref());
+        let added = sandbox.gitlab.add_job(id, &name, &end, reason.as_deref());
+        for (path, content) in job["artifacts"].as_object().into_iter().flatten() {
+            sandbox.gitlab.artifact(added, path, content.as_str().unwrap_or_default());
+        }
     }
     sandbox.gitlab.finish(id, status);
     Ok(())

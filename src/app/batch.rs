@@ -88,6 +88,7 @@ fn handle_group<F: Future<Output = Handled>>(
         let (place, task, metadata) = rest.next()?;
         let (started, fields) = (Instant::now(), LogFields::delivery(&metadata, Some(&task)));
         let run_id = task.run_id().cloned();
+        let is_hook = matches!(task, Task::Follow(_));
         let handled = if blocked {
             deferred(run_id, BLOCKED)
         } else {
@@ -96,7 +97,12 @@ fn handle_group<F: Future<Output = Handled>>(
             catch_panic(work).await.unwrap_or_else(|Panicked| panicked(context, run_id))
         };
         let again = handled.should_redeliver();
-        Some(((place, log_outcome(context, handled, started, &fields)), (rest, again)))
+        let mut handled = log_outcome(context, handled, started, &fields);
+        if is_hook {
+            // Whoever sends a hook is not told which run it is of.
+            handled.run_id = None;
+        }
+        Some(((place, handled), (rest, again)))
     })
 }
 

@@ -72,7 +72,7 @@ async fn message(context: &Context, task: &Task, metadata: &DeliveryMetadata) ->
         Task::Follow(event) => {
             let message = Message {
                 body: queue_message::write_hook(event),
-                group: event.pipeline.external_id(),
+                group: task.key(),
                 deduplication: metadata.hook_id.clone()?,
                 attributes: Vec::new(),
             };

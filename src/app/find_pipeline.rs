@@ -7,8 +7,7 @@ use secrecy::SecretString;
 
 use super::context::Context;
 use crate::deadlines::{LOOKUP_MARGIN, MAX_MESSAGE_AGE, MAX_READ_LAG};
-use crate::gitlab::types::{Pipeline, Project, Ref};
-use crate::gitlab::webhook;
+use crate::gitlab::types::{GitRef, Pipeline, Project, RunToken};
 use crate::glint::GlintError;
 use crate::glint::run::{RunId, RunRequest, RunState, RunStatus};
 use crate::outcome::memory::{self, Memory};
@@ -21,7 +20,7 @@ use crate::verify;
 pub struct Target {
     pub run_id: RunId,
     pub project: Project,
-    pub git_ref: Ref,
+    pub git_ref: GitRef,
     /// When Glint created the run, where it says so.
     pub created_at: Option<DateTime<Utc>>,
 }
@@ -124,44 +123,39 @@ pub async fn look_up(context: &Context, target: &Target) -> LookUp {
     let by = context.call_deadline();
     let gitlab = &context.app.gitlab;
     let candidates =
-        gitlab.send_trigger(&target.project, &target.git_ref, created_at - LOOKUP_MARGIN, &token, by).await;
+        gitlab.list_triggered(&target.project, &target.git_ref, created_at - LOOKUP_MARGIN, &token, by).await;
     let candidates = match candidates {
         Ok(candidates) => candidates,
         Err(error) => return LookUp::Failed(error.to_string()),
     };
     let mut failure = None;
     for pipeline in candidates {
-        let variables = match gitlab.variables(&pipeline, &token, by).await {
-            Ok(variables) => variables,
-            Err(error) => {
-                failure = Some(error.to_string());
-                continue;
-            }
-        };
-        for variable in variables.iter().filter(|variable| variable.key == "TRIGGER_PAYLOAD") {
-            match proves_run(context, target, &pipeline, variable.value.as_deref().unwrap_or_default()).await {
+        match gitlab.run_token(&target.project, pipeline.id, &token, by).await {
+            Ok(named) => match proves_run(context, target, &pipeline, named).await {
                 Ok(true) => return LookUp::Found(pipeline),
                 Ok(false) => {}
                 Err(error) => failure = Some(error),
-            }
+            },
+            Err(error) => failure = Some(error.to_string()),
         }
     }
     failure.map_or(LookUp::Absent, LookUp::Failed)
 }
 
-/// Whether a `TRIGGER_PAYLOAD` names the run with a proof that holds for its project.
+/// Whether a pipeline's payload names the run with a proof that holds for its project.
 async fn proves_run(
     context: &Context,
     target: &Target,
     pipeline: &Pipeline,
-    trigger_payload: &str,
+    named: Option<RunToken>,
 ) -> Result<bool, String> {
     let id = target.run_id.as_str();
-    let Some(token) = webhook::run_token(trigger_payload).filter(|token| token.run_id == id) else {
+    let Some(token) = named.filter(|token| token.run_id == id) else {
         return Ok(false);
     };
     // An action may name its project by the number.
-    let names = [target.project.path().to_lowercase(), pipeline.project_id.to_string()];
+    let names: Vec<String> =
+        [Some(target.project.path()), pipeline.project_id.map(|id| id.to_string())].into_iter().flatten().collect();
     let holds = |secret: &SecretString| names.iter().any(|name| verify::verify_run(secret, name, id, &token.proof));
     let current = context.credentials().await.map_err(|error| error.to_string())?;
     if holds(&current.value.client_secret) {

@@ -1,169 +1,127 @@
-//! Moves or ends the run that a pipeline's event belongs to.
+//! From a pipeline's event to the run that it proves to be of.
+
+use std::borrow::Cow;
+
+use secrecy::SecretString;
 
 use super::context::Context;
-use crate::gitlab::types::{Pipeline, PipelineEvent, PipelineStatus, RunToken};
-use crate::glint::GlintError;
-use crate::glint::PatchResult;
-use crate::glint::run::{RunId, RunPatch, RunReport, RunState, RunStatus};
-use crate::outcome::memory::links_with;
-use crate::outcome::{Handled, Outcome, RetryLater, deployment, messages};
+use crate::gitlab::LookupError;
+use crate::gitlab::types::{PipelineEvent, Project};
+use crate::glint::run::RunId;
+use crate::outcome::{Handled, Outcome, RetryLater};
+use crate::telemetry::Metric;
 use crate::verify;
 
+const UNPROVEN: &str = "nothing proves which run the pipeline is of";
+
+/// An event whose pipeline proves the run that it is of.
+pub struct Proven<'a> {
+    pub run_id: RunId,
+    pub event: Cow<'a, PipelineEvent>,
+}
+
 impl Context {
-    /// Moves or ends the run that `event` belongs to. At the last try nothing but the run itself can hold that up.
+    /// Moves or ends the run that `event` belongs to. At the last attempt nothing but the run itself can hold that up.
     pub async fn follow(&self, event: &PipelineEvent, is_last: bool) -> Handled {
-        match self.find_run(event).await {
-            Ok(Some(state)) => {
-                let outcome = self.apply(&state, event, is_last).await.unwrap_or_else(Outcome::from);
-                Handled::new(Some(state.id), outcome)
+        match self.prove(event).await {
+            Ok(Some(proven)) => {
+                let outcome = self.move_run(&proven, is_last).await.unwrap_or_else(|outcome| outcome);
+                Handled::new(Some(proven.run_id), outcome)
             }
-            Ok(None) => Handled::new(None, Outcome::Ignored("no run in progress belongs to the pipeline")),
+            Ok(None) => Handled::new(None, Outcome::Ignored(UNPROVEN)),
             Err(outcome) => Handled::new(None, outcome),
         }
     }
 
-    /// The run in progress that carries the pipeline's id, or else that the pipeline itself proves to be of.
-    async fn find_run(&self, event: &PipelineEvent) -> Result<Option<RunState>, Outcome> {
-        let found = self
-            .glint(self.app.glint.runs_by_external_id(&event.pipeline.external_id(), self.freshness()))
-            .await
-            .map_err(Outcome::from)?;
-        let linked: Vec<RunState> = found.into_iter().filter(|run| is_of(run, &event.pipeline)).collect();
-        if !linked.is_empty() {
-            return Ok(linked.into_iter().find(|run| run.status == RunStatus::InProgress));
+    /// The event with the run that the pipeline's own payload proves. An event without that proof is a hint: with a read token the pipeline is
+    /// looked up, since whoever maintains any project can make GitLab send any body.
+    async fn prove<'a>(&self, event: &'a PipelineEvent) -> Result<Option<Proven<'a>>, Outcome> {
+        if let Some(run_id) = self.proven_run(event).await? {
+            return Ok(Some(Proven { run_id, event: Cow::Borrowed(event) }));
         }
-        let Some(run_token) = &event.run_token else { return Ok(None) };
-        let Some(id) = self.verify_run_token(run_token, event).await? else { return Ok(None) };
-        match self.glint(self.app.glint.run(&id, self.freshness())).await {
-            Ok(state) => {
-                Ok(Some(state).filter(|run| run.status == RunStatus::InProgress && may_be_of(run, &event.pipeline)))
+        let Some(project) = event.pipeline.project_id.and_then(|id| Project::by_id(&id.to_string())) else {
+            return Ok(None);
+        };
+        let Some(token) = self.read_token().await? else { return Ok(None) };
+        match self.look_up(&project, event.pipeline.id, &token).await {
+            Ok(LookedUp::Event(event)) => {
+                let run_id = self.proven_run(&event).await?;
+                Ok(run_id.map(|run_id| Proven { run_id, event: Cow::Owned(*event) }))
             }
-            Err(GlintError::UnknownRun) => Ok(None),
-            Err(error) => Err(Outcome::from(error)),
+            Ok(LookedUp::BetweenStatuses) | Err(LookupError::Refused(_)) => Ok(None),
+            Err(error) => Err(Outcome::Deferred(RetryLater::new(error))),
         }
     }
 
-    /// The run id that a pipeline claims, if the proof in its payload holds for its project: made with the client secret that is current, or
-    /// with the one before.
-    async fn verify_run_token(&self, run_token: &RunToken, event: &PipelineEvent) -> Result<Option<RunId>, Outcome> {
-        let Some(id) = RunId::parse(&run_token.run_id) else { return Ok(None) };
+    /// The run that the event's token names, if its proof holds for the event's project: made with the client secret that is current, or with
+    /// the one before.
+    pub async fn proven_run(&self, event: &PipelineEvent) -> Result<Option<RunId>, Outcome> {
+        let Some(token) = &event.run_token else { return Ok(None) };
+        let Some(id) = RunId::parse(&token.run_id) else { return Ok(None) };
         let deferred = |error| Outcome::Deferred(RetryLater::new(error));
-        let kept = self.credentials().await.map_err(deferred)?;
+        let current = self.credentials().await.map_err(deferred)?;
         // An action may name its project by the number.
-        let names = [event.project.to_lowercase(), event.pipeline.project_id.to_string()];
-        let proves = |secret, name: &String| verify::verify_run(secret, name, id.as_str(), &run_token.proof);
-        let holds = |secret| names.iter().any(|name| proves(secret, name));
-        if holds(&kept.value.client_secret) {
+        let number = event.pipeline.project_id.map(|id| id.to_string());
+        let names = [Some(event.project.clone()), number];
+        let holds = |secret: &SecretString| {
+            let mut names = names.iter().flatten().filter(|name| !name.is_empty());
+            names.any(|name| verify::verify_run(secret, name, id.as_str(), &token.proof))
+        };
+        if holds(&current.value.client_secret) {
             return Ok(Some(id));
         }
-        let others = self.app.secrets.other_glint_versions(&kept, self.freshness()).await.map_err(deferred)?;
+        let others = self.app.secrets.other_glint_versions(&current, self.freshness()).await.map_err(deferred)?;
         Ok(others.iter().any(|other| holds(&other.value.client_secret)).then_some(id))
     }
 
-    async fn apply(&self, run: &RunState, event: &PipelineEvent, is_last: bool) -> Result<Outcome, GlintError> {
-        let outcome = if event.status.is_final() {
-            Outcome::Finished(Box::new(event.clone()))
-        } else {
-            Outcome::Progressed(Box::new(event.clone()))
-        };
-        let Some(mut report) = outcome.report() else { return Ok(outcome) };
-        link(&mut report.update, run, &event.pipeline);
-        if event.status.is_final() {
-            return self
-                .end_run(run, event, is_last, report)
-                .await
-                .map(|is_ended| if is_ended { outcome } else { Outcome::Duplicate });
+    /// The read token; `None` where none is set, or it cannot be used until its operator mends it.
+    pub async fn read_token(&self) -> Result<Option<std::sync::Arc<SecretString>>, Outcome> {
+        match self.app.secrets.read_token(self.freshness()).await {
+            Ok(token) => Ok(token),
+            Err(error) if error.is_transient() => {
+                self.metrics.count(Metric::SecretsManagerFaults);
+                Err(Outcome::Deferred(RetryLater::new(error)))
+            }
+            Err(error) => {
+                self.metrics.count(Metric::OperatorFaults);
+                tracing::warn!("no pipeline can be looked up: {error}");
+                Ok(None)
+            }
         }
-        report.update.status_label = report
-            .update
-            .status_label
-            .filter(|label| run.label.as_ref() != Some(label) && messages::may_replace(run.label.as_deref(), label));
-        if report.update == RunPatch::default() {
-            return Ok(Outcome::Duplicate);
-        }
-        match self.patch(&run.id, &report.update).await? {
-            PatchResult::Applied(_) => {}
-            PatchResult::AlreadyEnded => return Ok(Outcome::Duplicate),
-        }
-        if let Some(log) = report.log {
-            drop(self.log(&run.id, &log).await);
-        }
-        Ok(outcome)
     }
 
-    /// Writes the entity, then the log line, then the patch that ends the run. Whether it was this that ended it.
-    async fn end_run(
+    /// How a pipeline stands, with the run that its payload names, and its jobs where they are told of.
+    pub async fn look_up(
         &self,
-        run: &RunState,
-        event: &PipelineEvent,
-        is_last: bool,
-        mut report: RunReport,
-    ) -> Result<bool, GlintError> {
-        if event.status == PipelineStatus::Success {
-            self.upsert_deployment(run, event, is_last).await?;
+        project: &Project,
+        pipeline_id: u64,
+        token: &SecretString,
+    ) -> Result<LookedUp, LookupError> {
+        let gitlab = &self.app.gitlab;
+        let found = self.lookup(gitlab.pipeline(project, pipeline_id, token, self.call_deadline())).await?;
+        let Some(mut event) = found else { return Ok(LookedUp::BetweenStatuses) };
+        event.run_token = self.lookup(gitlab.run_token(project, pipeline_id, token, self.call_deadline())).await?;
+        if event.run_token.is_some() {
+            self.lookup(gitlab.add_jobs(&mut event, project, token, self.call_deadline())).await?;
         }
-        if let Some(log) = report.log.take() {
-            drop(self.log(&run.id, &log).await);
-        }
-        if run.synchronized {
-            report.update.status = None;
-        }
-        match self.patch(&run.id, &report.update).await {
-            Ok(PatchResult::Applied(_)) => Ok(true),
-            Ok(PatchResult::AlreadyEnded) | Err(GlintError::UnknownRun) => Ok(false),
-            Err(error) => Err(error),
-        }
+        Ok(LookedUp::Event(Box::new(event)))
     }
 
-    /// Writes the deployment entity, where one is wanted. What Glint will not take is said in the run's log and holds nothing up.
-    async fn upsert_deployment(&self, run: &RunState, event: &PipelineEvent, is_last: bool) -> Result<(), GlintError> {
-        let Some(deployment) = &self.app.config.deployment else { return Ok(()) };
-        let trouble = match deployment::entity(deployment, run, event) {
-            Ok(entity) => match self.glint(self.app.glint.upsert(&entity, &run.id, self.freshness())).await {
-                Ok(()) => return Ok(()),
-                Err(error @ GlintError::Unavailable { .. }) if !is_last => return Err(error),
-                Err(GlintError::UnknownRun) => "Glint knows no such blueprint".to_owned(),
-                Err(error) => error.to_string(),
-            },
-            Err(missing) => missing,
-        };
-        tracing::warn!(
-            run_id = run.id.as_str(),
-            "no `{}` entity was written for run `{}`: {trouble}",
-            deployment.blueprint,
-            run.id
-        );
-        drop(self.log(&run.id, &format!("No {} entity was written: {trouble}", deployment.blueprint)).await);
-        Ok(())
+    /// Awaits a look-up, and counts what only the operator can mend: a read token that is refused.
+    pub async fn lookup<T>(&self, call: impl Future<Output = Result<T, LookupError>>) -> Result<T, LookupError> {
+        let result = self.timed(Metric::GitLabLatency, call).await;
+        match &result {
+            Err(error) if error.is_token_refused() => self.metrics.count(Metric::OperatorFaults),
+            Err(LookupError::Unavailable(_)) => self.metrics.count(Metric::GitLabFaults),
+            _ => {}
+        }
+        result
     }
 }
 
-/// Whether the run is linked to this pipeline. A Glint that does not know the filter would list other runs.
-fn is_of(run: &RunState, pipeline: &Pipeline) -> bool {
-    run.external_id.as_ref() == Some(&pipeline.external_id())
-        || (run.external_id.is_none() && run.links.contains(&pipeline.url))
-}
-
-/// Whether the run is linked to this pipeline, or to none yet. Links of others do not count.
-fn may_be_of(run: &RunState, pipeline: &Pipeline) -> bool {
-    match run.external_id.as_deref() {
-        Some(id) if Pipeline::parse_external_id(id).is_some() => id == pipeline.external_id(),
-        _ => {
-            let pages = pipeline.url.rsplit_once('/').map_or("", |(pages, _)| pages);
-            let mut of_project = run.links.iter().filter(|link| {
-                link.get(..pages.len()).is_some_and(|start| !pages.is_empty() && start.eq_ignore_ascii_case(pages))
-            });
-            run.links.contains(&pipeline.url) || of_project.next().is_none()
-        }
-    }
-}
-
-/// Adds the link and the external id where the run lacks them.
-fn link(update: &mut RunPatch, run: &RunState, pipeline: &Pipeline) {
-    if !run.links.contains(&pipeline.url) {
-        update.links = links_with(&pipeline.url, &run.links);
-    }
-    if run.external_id.as_ref() != Some(&pipeline.external_id()) {
-        update.external_run_id = Some(pipeline.external_id());
-    }
+/// What a look-up found.
+pub enum LookedUp {
+    Event(Box<PipelineEvent>),
+    /// A status that moves no run.
+    BetweenStatuses,
 }

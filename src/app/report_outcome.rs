@@ -25,7 +25,9 @@ pub async fn report_outcome(
 ) -> Handled {
     let Attempt { outcome, known } = attempt;
     let outcome = match outcome {
-        Outcome::Invalid(_) | Outcome::Rejected(_) => report_end(context, run, outcome, &known).await,
+        Outcome::Invalid(_) | Outcome::Rejected(_) | Outcome::Finished(_) => {
+            report_end(context, run, outcome, &known).await
+        }
         Outcome::Deferred(retry_later) => report_deferred(context, run, metadata, retry_later, &known).await,
         Outcome::Unconfirmed(unconfirmed) => report_unconfirmed(context, run, metadata, unconfirmed, &known).await,
         other => other,
@@ -38,6 +40,7 @@ pub async fn report_outcome(
 /// Ends the run. If Glint cannot be told, the delivery has to come again.
 async fn report_end(context: &Context, run: &RunRequest, outcome: Outcome, known: &LastKnown) -> Outcome {
     let Some(report) = outcome.report() else { return outcome };
+    let report = report.linked(outcome.pipeline());
     match end_run(context, &run.id, report, known.is_synchronized).await {
         Ok(_) => outcome,
         Err(error) => {

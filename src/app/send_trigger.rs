@@ -6,7 +6,7 @@ use super::context::Context;
 use crate::aws::secrets::{Cached, Refresh, SecretError};
 use crate::deadlines::{MIN_TIME_TO_START, MIN_TRIGGER_TIMEOUT, REPORT_RESERVE, TRIGGER_TIMEOUT};
 use crate::gitlab::TriggerError;
-use crate::gitlab::types::{Pipeline, Project};
+use crate::gitlab::types::{Pipeline, PipelineEvent, PipelineStatus, Project};
 use crate::outcome::{Outcome, RetryLater, Unconfirmed};
 use crate::retry::retry;
 use crate::source::DeliveryMetadata;
@@ -93,6 +93,10 @@ fn trigger_outcome(context: &Context, error: TriggerError, request: &TriggerRequ
         )),
         TriggerError::Rejected(words) => {
             Outcome::Rejected(format!("`{}` on `{}`: {words}", request.project, request.git_ref.as_str()))
+        }
+        TriggerError::Failed(pipeline) => {
+            let event = PipelineEvent::of(pipeline, request.project.path(), PipelineStatus::Failed);
+            Outcome::Finished(Box::new(event))
         }
         TriggerError::Throttled(wait) => Outcome::Deferred(RetryLater { why: error.to_string(), wait }),
         TriggerError::NotSent(_) => {

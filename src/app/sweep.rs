@@ -1,116 +1,265 @@
 //! By schedule: runs whose pipeline ended unheard, because its hook was lost or switched off, end as it did.
 
+use chrono::TimeDelta;
 use futures_util::{StreamExt as _, stream};
 use secrecy::SecretString;
-use serde::Serialize;
+use std::borrow::Cow;
 use tokio::time::Instant;
 
 use super::context::Context;
 use super::log_outcome::{LogFields, log_outcome};
+use super::pipeline_event::Proven;
+use super::sweep_report::{Look, SweepReport};
 use crate::deadlines::MIN_TIME_TO_SWEEP;
-use crate::gitlab::types::Pipeline;
-use crate::glint::run::{RunState, RunStatus};
-use crate::outcome::{Handled, Outcome};
+use crate::gitlab::LookupError;
+use crate::gitlab::types::{Pipeline, PipelineEvent, PipelineStatus, Project, parse_pipeline_page};
+use crate::glint::run::{RunId, RunPatch, RunState, RunStatus, TerminalStatus};
+use crate::glint::{GlintError, PatchResult};
+use crate::outcome::{Handled, Outcome, messages};
+use crate::telemetry::Metric;
 
 /// Runs looked at side by side: gentle to both APIs.
 const AT_ONCE: usize = 4;
+/// A claim that has not changed for so long is not at work any more, whatever became of its trigger.
+const MAX_CLAIM_AGE: TimeDelta = TimeDelta::days(1);
+/// SQS keeps no message for longer, so nothing is at work on a run of this age, whoever still writes to it.
+const MAX_MESSAGE_AGE: TimeDelta = TimeDelta::days(15);
 
-/// What a sweep did.
-#[derive(Debug, Default, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SweepReport {
-    /// Runs in progress that carry our external id.
-    pub runs: usize,
-    /// Of those, the ones that were ended.
-    pub ended: usize,
-    /// Of those, the ones that could not be looked at now.
-    pub left: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-}
+const UNPROVEN: &str = "the pipeline does not prove that it is of the run";
+const NO_TIME: &str = "too little time was left";
 
-/// How the look at one run came out.
-enum Look {
-    Ended,
-    StillRunning,
-    Left,
+/// What a run is compared with.
+enum Target {
+    Pipeline {
+        project: Project,
+        id: u64,
+        url: Option<String>,
+    },
+    /// A claim that is a day old.
+    OldClaim,
 }
 
 impl Context {
-    /// Compares every run in progress that carries our external id with its pipeline.
+    /// Compares every run in progress that has a pipeline with it, and ends claims that are a day old.
     pub async fn sweep(&self) -> SweepReport {
-        let token = match self.app.secrets.read_token(self.freshness()).await {
-            Ok(Some(token)) => token,
-            Ok(None) => match &self.app.config.read_secret_id {
-                Some(id) => return nothing(&format!("a sweep needs a read token, and nothing is stored in `{id}`")),
-                None => return nothing("a sweep needs `GITLAB_READ_SECRET_ID`, which is not set"),
-            },
-            Err(error) => return nothing(&error.to_string()),
+        let (token, mut reason) = match self.app.secrets.read_token(self.freshness()).await {
+            Ok(Some(token)) => (Some(token), None),
+            Ok(None) => (None, Some(self.no_read_token())),
+            Err(error) => {
+                let metric = if error.is_transient() { Metric::SecretsManagerFaults } else { Metric::OperatorFaults };
+                self.metrics.count(metric);
+                (None, Some(error.to_string()))
+            }
         };
-        let runs = match self.glint(self.app.glint.active_runs(self.freshness())).await {
-            Ok(runs) => runs,
-            Err(error) => return nothing(&error.to_string()),
+        let (mut runs, is_whole) = match self.runs_to_sweep(token.is_some()).await {
+            Ok(listed) => listed,
+            Err(error) => {
+                tracing::warn!("nothing was swept: {error}");
+                return SweepReport { reason: reason.or(Some(error.to_string())), ..SweepReport::default() };
+            }
         };
-        let linked: Vec<(RunState, (u64, u64))> = runs
-            .into_iter()
-            .filter(|run| run.status == RunStatus::InProgress)
-            .filter_map(|run| Some((Pipeline::parse_external_id(run.external_id.as_deref()?)?, run)))
-            .map(|(ids, run)| (run, ids))
-            .collect();
-        let looks: Vec<Look> = stream::iter(&linked)
-            .map(|(run, ids)| self.look(run, *ids, &token))
+        if !is_whole {
+            reason.get_or_insert_with(|| "too little time was left to list all runs in progress".to_owned());
+        }
+        let start = first_place(runs.len(), self.utc().timestamp());
+        runs.rotate_left(start);
+        let token = token.as_deref();
+        let looks: Vec<(RunId, Look)> = stream::iter(&runs)
+            .map(|(run, target)| async move { (run.id.clone(), self.look(run, target, token).await) })
             .buffer_unordered(AT_ONCE)
             .collect()
             .await;
-        let count = |wanted: fn(&Look) -> bool| looks.iter().filter(|look| wanted(look)).count();
-        let report = SweepReport {
-            runs: linked.len(),
-            ended: count(|look| matches!(look, Look::Ended)),
-            left: count(|look| matches!(look, Look::Left)),
-            reason: None,
-        };
-        tracing::info!(
-            runs = report.runs,
-            ended = report.ended,
-            left = report.left,
-            "the sweep ended {} of {} runs in progress, {} are left for the next",
-            report.ended,
-            report.runs,
-            report.left
-        );
+        let report = SweepReport::new(looks, reason);
+        report.log();
         report
     }
 
-    async fn look(&self, run: &RunState, (project_id, pipeline_id): (u64, u64), token: &SecretString) -> Look {
-        if self.left() < MIN_TIME_TO_SWEEP {
-            return Look::Left;
+    /// Why pipelines are not looked up where no read token is stored.
+    fn no_read_token(&self) -> String {
+        match &self.app.config.read_secret_id {
+            Some(id) => format!("pipelines are looked up with a read token, and nothing is stored in `{id}`"),
+            None => "pipelines are looked up with the token of `GITLAB_READ_SECRET_ID`, which is not set".to_owned(),
         }
-        let event = match self.app.gitlab.event(project_id, pipeline_id, token, self.call_deadline()).await {
-            Ok(Some(event)) if event.status.is_final() => event,
-            Ok(_) => return Look::StillRunning,
-            Err(error) => {
-                tracing::warn!(
-                    run_id = run.id.as_str(),
-                    "the pipeline of run `{}` cannot be looked up: {error}",
-                    run.id
-                );
-                return Look::Left;
+    }
+
+    /// The runs that the sweep is about, and whether all runs in progress were listed.
+    async fn runs_to_sweep(&self, has_token: bool) -> Result<(Vec<(RunState, Target)>, bool), GlintError> {
+        let (mut found, mut next) = (Vec::new(), None);
+        loop {
+            let page = self.glint(self.app.glint.active_runs(next.as_deref(), self.freshness())).await?;
+            found.extend(page.runs.into_iter().filter_map(|run| {
+                let target = self.target(&run).filter(|target| has_token || matches!(target, Target::OldClaim))?;
+                // Hundreds of thousands of runs may be in progress: what they were started with is read again where it is needed.
+                Some((RunState { inputs: None, action_body: None, ..run }, target))
+            }));
+            match page.next {
+                Some(token) if next.as_ref() != Some(&token) && self.left() >= MIN_TIME_TO_SWEEP => next = Some(token),
+                rest => return Ok((found, rest.is_none())),
             }
+        }
+    }
+
+    /// What the run is to be compared with; `None` where it is not ours.
+    fn target(&self, run: &RunState) -> Option<Target> {
+        if run.status != RunStatus::InProgress {
+            return None;
+        }
+        let external_id = run.external_id.as_deref().unwrap_or_default();
+        if let Some((project, id)) = Pipeline::parse_external_id(external_id) {
+            return Some(Target::Pipeline { project: Project::by_id(&project.to_string())?, id, url: None });
+        }
+        let base = &self.app.config.gitlab_url;
+        let page = run.links.iter().find_map(|link| Some((link, parse_pipeline_page(link, base)?)));
+        if let Some((link, (path, id))) = page
+            && let Ok(project) = Project::parse_path(path)
+        {
+            return Some(Target::Pipeline { project, id, url: Some(link.clone()) });
+        }
+        let label = run.label.as_deref().unwrap_or_default();
+        let is_claimed = external_id == format!("gl_claim_{}", run.id)
+            || (external_id.is_empty() && matches!(label, messages::TRIGGERING | messages::WAITING_TO_CONFIRM));
+        (is_claimed && self.is_forgotten(run)).then_some(Target::OldClaim)
+    }
+
+    fn is_forgotten(&self, run: &RunState) -> bool {
+        let age = |time: Option<chrono::DateTime<chrono::Utc>>| time.map(|time| self.utc() - time);
+        age(run.updated_at.or(run.created_at)).is_some_and(|quiet| quiet >= MAX_CLAIM_AGE)
+            || age(run.created_at).is_some_and(|age| age >= MAX_MESSAGE_AGE)
+    }
+
+    async fn look(&self, run: &RunState, target: &Target, token: Option<&SecretString>) -> Look {
+        if self.left() < MIN_TIME_TO_SWEEP {
+            return Look::Left(NO_TIME.to_owned());
+        }
+        match (target, token) {
+            (Target::OldClaim, _) => self.end_claim(run).await,
+            (Target::Pipeline { .. }, None) => Look::Left(self.no_read_token()),
+            (Target::Pipeline { project, id, url }, Some(token)) => {
+                let event = match self.news(run, project, *id, url.as_deref(), token).await {
+                    Ok(Some(event)) => event,
+                    Ok(None) => return Look::InProgress,
+                    Err(why) => {
+                        tracing::warn!(run_id = run.id.as_str(), "the pipeline of run `{}` is left: {why}", run.id);
+                        return Look::Left(why);
+                    }
+                };
+                self.apply(Proven { run_id: run.id.clone(), event: Cow::Owned(event) }).await
+            }
+        }
+    }
+
+    /// What the run's pipeline has to tell it, once the pipeline has proved to be of the run: before that nothing of it is told, since whoever
+    /// may write a run may put any pipeline's id into it. `None` where there is no news.
+    async fn news(
+        &self,
+        run: &RunState,
+        project: &Project,
+        id: u64,
+        url: Option<&str>,
+        token: &SecretString,
+    ) -> Result<Option<PipelineEvent>, String> {
+        let gitlab = &self.app.gitlab;
+        let words = |error: LookupError| format!("it cannot be looked up: {error}");
+        let mut event = match self.lookup(gitlab.pipeline(project, id, token, self.call_deadline())).await {
+            Ok(Some(event)) => event,
+            Ok(None) => return Ok(None),
+            Err(error) if error.is_not_found() => {
+                return match self.is_deleted(project, id, token).await.map_err(words)? {
+                    true => Ok(Some(gitlab.deleted(project, id, url))),
+                    false => Err(words(error)),
+                };
+            }
+            Err(error) => return Err(words(error)),
         };
+        let label = messages::label(event.status);
+        let current = run.label.as_deref();
+        let is_same = current == Some(label) || !messages::may_replace(current, label);
+        if !event.status.is_final() && is_same {
+            return Ok(None);
+        }
+        event.run_token =
+            self.lookup(gitlab.run_token(project, id, token, self.call_deadline())).await.map_err(words)?;
+        match self.proven_run(&event).await {
+            Ok(Some(proven)) if proven == run.id => {}
+            Ok(_) => return Err(UNPROVEN.to_owned()),
+            Err(outcome) => return Err(outcome.reason().map_or_else(String::new, |(why, _)| why)),
+        }
+        self.lookup(gitlab.add_jobs(&mut event, project, token, self.call_deadline())).await.map_err(words)?;
+        let waits = event.status == PipelineStatus::Manual && current == Some(messages::WAITING_FOR_MANUAL_JOB);
+        Ok((!waits).then_some(event))
+    }
+
+    /// Whether the pipeline is gone while its project can be read. Looked for twice, since a replica of GitLab may lag.
+    async fn is_deleted(&self, project: &Project, id: u64, token: &SecretString) -> Result<bool, LookupError> {
+        if !self.lookup(self.app.gitlab.has_project(project, token, self.call_deadline())).await? {
+            return Ok(false);
+        }
+        match self.lookup(self.app.gitlab.pipeline(project, id, token, self.call_deadline())).await {
+            Err(error) if error.is_not_found() => Ok(true),
+            Ok(_) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn apply(&self, proven: Proven<'_>) -> Look {
         let started = Instant::now();
-        // As at a final attempt: an entity that Glint does not take holds nothing up.
-        match self.follow(&event, true).await {
-            handled @ Handled { outcome: Outcome::Finished(_), .. } => {
-                log_outcome(self, handled, started, &LogFields::default());
+        // What the catalogue or GitLab's artifacts could not take or give now has had its tries, and must not hold the run's end up again.
+        let outcome = self.move_run(&proven, true).await.unwrap_or_else(|outcome| outcome);
+        let handled = Handled::new(Some(proven.run_id), outcome);
+        let look = match &handled.outcome {
+            Outcome::Finished(_) => Look::Ended,
+            outcome if handled.should_redeliver() => {
+                Look::Left(outcome.reason().map_or_else(|| outcome.name().to_owned(), |(why, _)| why))
+            }
+            _ => Look::InProgress,
+        };
+        if matches!(handled.outcome, Outcome::Finished(_) | Outcome::Progressed(_)) {
+            log_outcome(self, handled, started, &LogFields::default());
+        }
+        look
+    }
+
+    /// Ends a run whose claim nobody is at work on any more.
+    async fn end_claim(&self, run: &RunState) -> Look {
+        let text = messages::claim_expired();
+        let patch = RunPatch {
+            status: (!run.synchronized).then_some(TerminalStatus::Failure),
+            status_label: Some(messages::NOT_CONFIRMED.to_owned()),
+            summary: Some(text.clone()),
+            ..RunPatch::default()
+        };
+        drop(self.log(&run.id, &text).await);
+        match self.patch(&run.id, &patch).await {
+            Ok(PatchResult::Applied(_)) => {
+                self.metrics.count(Metric::RunsGivenUp);
+                tracing::error!(run_id = run.id.as_str(), outcome = "GivenUp", "run `{}` is given up: {text}", run.id);
                 Look::Ended
             }
-            handled if handled.should_redeliver() => Look::Left,
-            _ => Look::StillRunning,
+            Ok(PatchResult::AlreadyEnded) => Look::InProgress,
+            Err(error) => Look::Left(error.to_string()),
         }
     }
 }
 
-fn nothing(reason: &str) -> SweepReport {
-    tracing::warn!("nothing was swept: {reason}");
-    SweepReport { reason: Some(reason.to_owned()), ..SweepReport::default() }
+/// Where a sweep of `count` runs begins: elsewhere each time, so that none is always the last. Steps of the golden ratio spread evenly whatever
+/// the schedule is.
+fn first_place(count: usize, seconds: i64) -> usize {
+    const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+    let fraction = u128::from(seconds.unsigned_abs().wrapping_mul(STEP));
+    usize::try_from((fraction * count as u128) >> 64).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sweeps_begin_all_over_the_list() {
+        for (count, interval) in [(1000, 300), (7, 60), (2000, 3600), (50, 900)] {
+            let places: std::collections::HashSet<usize> =
+                (0..count * 20).map(|sweep| first_place(count, 1_700_000_000 + sweep as i64 * interval)).collect();
+            assert!(places.len() > count * 9 / 10, "{count} runs, every {interval} s: {}", places.len());
+        }
+        assert_eq!(first_place(0, 1), 0);
+    }
 }

@@ -38,7 +38,7 @@ impl Task {
     pub fn key(&self) -> String {
         match self {
             Self::Start { run, .. } => run.id.to_string(),
-            Self::Follow(event) => event.pipeline.external_id(),
+            Self::Follow(event) => event.pipeline.external_id().unwrap_or_else(|| event.pipeline.url.clone()),
             Self::Report(report) => report.run_id.to_string(),
         }
     }
@@ -147,7 +147,7 @@ impl Context {
                 return Err(Outcome::Unauthenticated(VerifyError::Mismatch));
             }
         }
-        match webhook::parse(body) {
+        match webhook::parse(body, &self.app.config.gitlab_url) {
             Ok(Hook::PipelineEvent(event)) => Ok(Task::Follow(event)),
             Ok(Hook::Nothing(why)) => Err(Outcome::Ignored(why)),
             Err(why) => Err(unreadable(Unreadable::new(why, "have GitLab's webhook send its pipeline events here"))),

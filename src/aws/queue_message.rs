@@ -2,9 +2,10 @@
 //!
 //! Unknown members are ignored and a missing optional member is absent, so that a message of the version before or after is read where it can be.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::gitlab::types::{FailedJob, Pipeline, PipelineEvent, PipelineStatus, RunToken};
+use crate::gitlab::types::{self, Pipeline, PipelineEvent, PipelineStatus, RunToken};
 use crate::glint::run::{RunId, RunPatch, RunReport, TerminalStatus};
 
 const VERSION: u32 = 1;
@@ -73,8 +74,16 @@ struct HookMessage {
     status: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sha: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    finished_at: Option<DateTime<Utc>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    moved_at: Option<DateTime<Utc>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    manual_job_has_started: Option<bool>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     failed_jobs: Vec<Job>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    manual_jobs: Vec<Job>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     run_token: Option<Token>,
 }
@@ -82,10 +91,10 @@ struct HookMessage {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Job {
+    id: u64,
     name: String,
     #[serde(default)]
     stage: String,
-    url: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
 }
@@ -95,6 +104,8 @@ struct Job {
 struct Token {
     run_id: String,
     proof: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    report_pipeline_status: Option<bool>,
 }
 
 /// What Glint could not be told of a run.
@@ -167,17 +178,36 @@ where
 
 impl From<&PipelineEvent> for HookMessage {
     fn from(event: &PipelineEvent) -> Self {
-        let PipelineEvent { pipeline, project, status, sha, failed_jobs, run_token } = event.clone();
+        let PipelineEvent {
+            pipeline,
+            project,
+            status,
+            sha,
+            finished_at,
+            moved_at,
+            manual_job_has_started,
+            failed_jobs,
+            manual_jobs,
+            run_token,
+        } = event.clone();
         Self {
             v: VERSION,
             pipeline_id: pipeline.id,
-            project_id: Some(pipeline.project_id),
+            project_id: pipeline.project_id,
             url: pipeline.url,
             project,
             status: status.as_str().to_owned(),
             sha,
+            finished_at,
+            moved_at,
+            manual_job_has_started,
             failed_jobs: failed_jobs.into_iter().map(Job::from).collect(),
-            run_token: run_token.map(|token| Token { run_id: token.run_id, proof: token.proof }),
+            manual_jobs: manual_jobs.into_iter().map(Job::from).collect(),
+            run_token: run_token.map(|token| Token {
+                run_id: token.run_id,
+                proof: token.proof,
+                report_pipeline_status: Some(token.report_pipeline_status),
+            }),
         }
     }
 }
@@ -189,27 +219,35 @@ impl TryFrom<HookMessage> for PipelineEvent {
         Ok(Self {
             pipeline: Pipeline {
                 id: message.pipeline_id,
-                project_id: message.project_id.ok_or("it has no `projectId`")?,
+                project_id: Some(message.project_id.ok_or("it has no `projectId`")?),
                 url: message.url,
             },
             project: message.project,
             status: PipelineStatus::parse(&message.status).ok_or("it has an unknown `status`")?,
             sha: message.sha,
-            failed_jobs: message.failed_jobs.into_iter().map(FailedJob::from).collect(),
-            run_token: message.run_token.map(|token| RunToken { run_id: token.run_id, proof: token.proof }),
+            finished_at: message.finished_at,
+            moved_at: message.moved_at,
+            manual_job_has_started: message.manual_job_has_started,
+            failed_jobs: message.failed_jobs.into_iter().map(types::Job::from).collect(),
+            manual_jobs: message.manual_jobs.into_iter().map(types::Job::from).collect(),
+            run_token: message.run_token.map(|token| RunToken {
+                run_id: token.run_id,
+                proof: token.proof,
+                report_pipeline_status: token.report_pipeline_status.unwrap_or(true),
+            }),
         })
     }
 }
 
-impl From<FailedJob> for Job {
-    fn from(FailedJob { name, stage, url, reason }: FailedJob) -> Self {
-        Self { name, stage, url, reason }
+impl From<types::Job> for Job {
+    fn from(types::Job { id, name, stage, reason }: types::Job) -> Self {
+        Self { id, name, stage, reason }
     }
 }
 
-impl From<Job> for FailedJob {
-    fn from(Job { name, stage, url, reason }: Job) -> Self {
-        Self { name, stage, url, reason }
+impl From<Job> for types::Job {
+    fn from(Job { id, name, stage, reason }: Job) -> Self {
+        Self { id, name, stage, reason }
     }
 }
 
@@ -240,7 +278,7 @@ mod tests {
         assert_eq!((id.as_str(), report), ("r_1", RunReport::default()));
         let event =
             read_hook(r#"{"v":2,"pipelineId":7,"projectId":3,"url":"u","project":"a/b","status":"success","x":1}"#);
-        assert_eq!(event.unwrap().pipeline.external_id(), "gl_3_7");
+        assert_eq!(event.unwrap().pipeline.external_id().as_deref(), Some("gl_3_7"));
     }
 
     #[test]

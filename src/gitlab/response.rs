@@ -4,17 +4,22 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::TriggerError;
-use crate::gitlab::types::Pipeline;
+use crate::gitlab::types::{Pipeline, Project, pipeline_page};
 use crate::http::Response;
 use crate::telemetry::redaction::Redactor;
 
 /// GitLab's words for its limit of pipelines a minute, which it sends as a 400 and without a wait.
 const THROTTLED: &str = "Too many pipelines created in the last minute";
 
-/// Sorts `answer`, of the project at `project_url`, into what a caller can do about it. Its words are sanitize_line to people, behind `redactor`, which
-/// is made only where there are words.
-pub fn decode(answer: &Response, project_url: &str, redactor: impl Fn() -> Redactor) -> Result<Pipeline, TriggerError> {
-    let sanitize_line = || {
+/// Sorts `answer`, of a trigger of `project` at the GitLab of `base_url`, into what a caller can do about it. GitLab's words are shown to
+/// people, behind `redactor`, which is made only where there are words.
+pub fn decode(
+    answer: &Response,
+    base_url: &str,
+    project: &Project,
+    redactor: impl Fn() -> Redactor,
+) -> Result<Pipeline, TriggerError> {
+    let message = || {
         let words = redactor().sanitize_line(&words(&answer.body));
         if words.is_empty() {
             format!("status {}", answer.status)
@@ -24,37 +29,52 @@ pub fn decode(answer: &Response, project_url: &str, redactor: impl Fn() -> Redac
     };
     Err(match answer.status {
         201 => {
-            let unreadable = || TriggerError::Unknown("GitLab's 201 cannot be read".to_owned());
-            return created(&answer.body, project_url, redactor).ok_or_else(unreadable);
+            let created = created(&answer.body, base_url, project, redactor)
+                .ok_or_else(|| TriggerError::Unknown("GitLab's 201 cannot be read".to_owned()))?;
+            match created {
+                Created { pipeline, has_failed: false } => return Ok(pipeline),
+                Created { pipeline, has_failed: true } => TriggerError::Failed(pipeline),
+            }
         }
-        401 | 404 => TriggerError::TokenRefused(sanitize_line()),
+        401 | 404 => TriggerError::TokenRefused(message()),
         400 if words(&answer.body).contains(THROTTLED) => TriggerError::Throttled(None),
-        400 | 403 | 405 | 413 | 422 => TriggerError::Rejected(sanitize_line()),
+        429 => TriggerError::Throttled(answer.retry_after()),
+        // GitLab may have created the pipeline before it said so.
+        408 | 409 | 425 => TriggerError::Unknown(message()),
+        400..=499 => TriggerError::Rejected(message()),
         300..=399 => TriggerError::Rejected(format!(
             "GitLab answered with a redirect (status {}), which is not followed; check `GITLAB_URL`",
             answer.status
         )),
-        429 => TriggerError::Throttled(answer.retry_after()),
-        _ => TriggerError::Unknown(sanitize_line()),
+        _ => TriggerError::Unknown(message()),
     })
 }
 
-fn created(body: &[u8], project_url: &str, redactor: impl Fn() -> Redactor) -> Option<Pipeline> {
+/// A pipeline that a 201 tells of.
+struct Created {
+    pipeline: Pipeline,
+    /// Older versions of GitLab answer 201 for a pipeline that failed as it was created.
+    has_failed: bool,
+}
+
+fn created(body: &[u8], base_url: &str, project: &Project, redactor: impl Fn() -> Redactor) -> Option<Created> {
     #[derive(Deserialize)]
-    struct Created {
+    struct Body {
         id: u64,
-        project_id: u64,
-        web_url: String,
+        project_id: Option<u64>,
+        #[serde(default)]
+        web_url: Value,
+        #[serde(default)]
+        status: Value,
     }
-    let Created { id, project_id, web_url } = serde_json::from_slice(body).ok()?;
-    let is_link = web_url.starts_with("https://") || web_url.starts_with("http://");
-    // The project's page and a number repeat no secret.
-    let is_known = web_url == format!("{project_url}/-/pipelines/{id}");
-    (is_link && !web_url.contains(char::is_control) && web_url.len() <= 2048).then(|| Pipeline {
-        id,
-        project_id,
-        url: if is_known { web_url } else { redactor().redact(&web_url) },
-    })
+    let Body { id, project_id, web_url, status } = serde_json::from_slice(body).ok()?;
+    let path = if project.is_numeric() { String::new() } else { project.path() };
+    let built = pipeline_page("", base_url, &path, id);
+    let given = pipeline_page(web_url.as_str().unwrap_or_default(), base_url, &path, id);
+    // The page that is built repeats no secret.
+    let is_clean = given == built || redactor().redact(&given) == given;
+    let url = if is_clean { given } else { built };
+    Some(Created { pipeline: Pipeline { id, project_id, url }, has_failed: status == "failed" })
 }
 
 /// GitLab's `message` or `error`, which may be a string, a list, or an object of lists; a body that is no JSON says nothing to a user.
@@ -91,7 +111,8 @@ mod tests {
     fn decoded(status: u16, body: &str) -> Result<Pipeline, TriggerError> {
         decode(
             &Response { status, headers: HeaderMap::new(), body: body.as_bytes().to_vec() },
-            "https://gitlab.example.com/g/p",
+            "https://gitlab.example.com",
+            &Project::parse_path("g/p").unwrap(),
             || Redactor::new([&SecretString::from("glptt-secret-token")]),
         )
     }
@@ -101,15 +122,34 @@ mod tests {
         let pipeline =
             decoded(201, r#"{"id":257,"project_id":123,"web_url":"http://127.0.0.1/g/p/-/pipelines/257","new":{}}"#)
                 .unwrap();
-        assert_eq!(pipeline.external_id(), "gl_123_257");
+        assert_eq!(pipeline.external_id().as_deref(), Some("gl_123_257"));
+        let older = decoded(201, r#"{"id":257,"web_url":"http://127.0.0.1/g/p/-/pipelines/257","status":"created"}"#);
+        assert_eq!(older.unwrap().external_id(), None);
     }
 
     #[test]
-    fn a_page_that_repeats_the_token_is_shown_without_it() {
-        let url = |url: &str| decoded(201, &format!(r#"{{"id":7,"project_id":1,"web_url":"{url}"}}"#)).unwrap().url;
+    fn a_pipeline_that_failed_as_it_was_created_is_told_from_one_that_runs() {
+        let failed = decoded(201, r#"{"id":7,"project_id":1,"status":"failed"}"#);
+        assert!(matches!(failed, Err(TriggerError::Failed(Pipeline { id: 7, .. }))));
+    }
+
+    #[test]
+    fn a_link_that_is_not_the_pipeline_s_page_is_built_instead() {
         let page = "https://gitlab.example.com/g/p/-/pipelines/7";
-        assert_eq!(url(page), page);
-        assert_eq!(url(&format!("{page}?glptt-secret-token")), format!("{page}?[redacted]"));
+        for given in [
+            page.to_owned(),
+            format!("{page}?glptt-secret-token"),
+            "https://glptt-secret-token.example.com/g/p/-/pipelines/7".to_owned(),
+            "javascript:alert(1)".to_owned(),
+            "https://gitlab.example.com/g/other/-/pipelines/7".to_owned(),
+            String::new(),
+        ] {
+            let body = format!(r#"{{"id":7,"project_id":1,"web_url":"{given}"}}"#);
+            assert_eq!(decoded(201, &body).unwrap().url, page, "{given}");
+        }
+        let public = "https://git.example.org/sub/G/p/-/pipelines/7";
+        let body = format!(r#"{{"id":7,"project_id":1,"web_url":"{public}"}}"#);
+        assert_eq!(decoded(201, &body).unwrap().url, public);
     }
 
     #[test]
@@ -120,13 +160,24 @@ mod tests {
             (201, ""),
             (201, "<html>"),
             (201, r#"{"id":"257"}"#),
-            (201, r#"{"id":1,"project_id":2,"web_url":"javascript:x"}"#),
+            (201, r#"{"id":-1,"project_id":2}"#),
+            (408, ""),
             (409, r#"{"message":"409 Conflict: Resource lock"}"#),
+            (425, ""),
             (500, ""),
             (502, "<html>"),
             (504, ""),
+            (600, ""),
         ] {
             assert!(matches!(decoded(status, body), Err(TriggerError::Unknown(_))), "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn every_other_4xx_is_gitlab_s_no() {
+        for status in (400..500).filter(|status| ![401, 404, 408, 409, 425, 429].contains(status)) {
+            let said = decoded(status, r#"{"message":"no"}"#);
+            assert_eq!(said, Err(TriggerError::Rejected(format!("no (status {status})"))));
         }
     }
 
@@ -155,7 +206,7 @@ mod tests {
         headers.insert(RETRY_AFTER, HeaderValue::from_static("9"));
         let answer = Response { status: 429, headers, body: b"Retry later".to_vec() };
         assert_eq!(
-            decode(&answer, "", || Redactor::new([])),
+            decode(&answer, "", &Project::by_id("1").unwrap(), || Redactor::new([])),
             Err(TriggerError::Throttled(Some(Duration::from_secs(9))))
         );
     }

@@ -1,11 +1,13 @@
 //! Reads GitLab's pipeline hook into a [`PipelineEvent`].
+//!
+//! A hook may have megabytes. It is read once, in place, and no more of it is kept than the event holds.
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use crate::gitlab::types::{FailedJob, Pipeline, PipelineEvent, PipelineStatus, RunToken};
-
-/// More failed jobs than this are not told of one by one: what is kept of a hook has to fit into a message of the queue.
-const MAX_JOBS: usize = 100;
+use super::jobs::Jobs;
+use super::text::{Lenient, Number, Text, others_are_default, parse_time, passes_over_lists, passes_over_objects};
+use crate::gitlab::types::{Pipeline, PipelineEvent, PipelineStatus, RunToken, pipeline_page};
 
 /// What a hook's body turned out to be.
 #[derive(Debug, PartialEq, Eq)]
@@ -15,39 +17,47 @@ pub enum Hook {
     Nothing(&'static str),
 }
 
-/// Reads the body of a hook. The error says why it is no JSON that GitLab sends.
-pub fn parse(text: &str) -> Result<Hook, String> {
-    let unreadable = |error| format!("the hook's body cannot be read: {error}");
-    // Other events call the same members by the same names, and mean other things.
-    if serde_json::from_str::<Kind>(text).map_err(unreadable)?.object_kind.as_deref() != Some("pipeline") {
+/// Reads the body of a hook of the GitLab at `base_url`. The error says why it is no JSON that GitLab sends.
+pub fn parse(text: &str, base_url: &str) -> Result<Hook, String> {
+    let body: Body = serde_json::from_str(text).map_err(|error| format!("the hook's body cannot be read: {error}"))?;
+    if &*body.object_kind != "pipeline" {
         return Ok(Hook::Nothing("it tells of no pipeline"));
     }
-    let body: Body = serde_json::from_str(text).map_err(unreadable)?;
-    let (Some(attributes), Some(project)) = (body.object_attributes, body.project) else {
+    let (Some(attributes), Some(project)) = (body.object_attributes.0, body.project.0) else {
         return Err("the hook's body has no `object_attributes` or no `project`".to_owned());
     };
-    if body.source_pipeline.is_some_and(|source| !source.is_null()) || attributes.source.as_deref() != Some("trigger") {
+    let (Some(id), Some(project_id)) = (attributes.id.0, project.id.0) else {
+        return Err("the hook's body does not number its pipeline and its project".to_owned());
+    };
+    if body.source_pipeline.is_some() || &*attributes.source != "trigger" {
         return Ok(Hook::Nothing("no trigger token started the pipeline"));
     }
-    let Some(status) = attributes.status.as_deref().and_then(PipelineStatus::parse) else {
+    let Jobs { failed, manual, moved_at, manual_job_has_started } = body.builds;
+    let has_manual_jobs = !manual.is_empty();
+    let Some(status) = PipelineStatus::parse(&attributes.status) else {
         return Ok(Hook::Nothing("the pipeline is between two statuses"));
     };
-    let url = attributes.url.unwrap_or_else(|| format!("{}/-/pipelines/{}", project.web_url, attributes.id));
+    let status = status.with_manual_jobs(has_manual_jobs);
+    let path = &*project.path_with_namespace;
     Ok(Hook::PipelineEvent(Box::new(PipelineEvent {
-        pipeline: Pipeline { id: attributes.id, project_id: project.id, url },
-        failed_jobs: if status == PipelineStatus::Failed {
-            failed_jobs(body.builds, &project.web_url)
+        pipeline: Pipeline {
+            id,
+            project_id: Some(project_id),
+            url: pipeline_page(&attributes.url, base_url, path, id),
+        },
+        project: path.to_owned(),
+        status,
+        sha: attributes.sha.into_option().filter(|sha| sha.bytes().all(|byte| byte.is_ascii_hexdigit())),
+        finished_at: parse_time(&attributes.finished_at),
+        moved_at,
+        manual_job_has_started,
+        failed_jobs: if matches!(status, PipelineStatus::Failed | PipelineStatus::Manual) {
+            failed.into_jobs()
         } else {
             Vec::new()
         },
-        project: project.path_with_namespace,
-        status,
-        sha: attributes.sha,
-        run_token: attributes
-            .variables
-            .iter()
-            .find(|variable| variable.key == "TRIGGER_PAYLOAD")
-            .and_then(|variable| run_token(&variable.value)),
+        manual_jobs: if status == PipelineStatus::Manual { manual.into_jobs() } else { Vec::new() },
+        run_token: attributes.variables.0,
     })))
 }
 
@@ -57,85 +67,120 @@ pub fn run_token(trigger_payload: &str) -> Option<RunToken> {
     struct Payload {
         glint: RunToken,
     }
-    serde_json::from_str::<Payload>(trigger_payload).ok().map(|payload| payload.glint)
+    let token = serde_json::from_str::<Payload>(trigger_payload).ok()?.glint;
+    (token.run_id.len() <= MAX_RUN_ID_BYTES && token.proof.len() <= MAX_PROOF_BYTES).then_some(token)
 }
 
-fn failed_jobs(mut builds: Vec<Build>, project_url: &str) -> Vec<FailedJob> {
-    // GitLab lists jobs latest first; people read them as they ran.
-    builds.sort_by_key(|build| build.id);
-    builds.dedup_by_key(|build| build.id);
-    let failed = builds.into_iter().filter(|build| build.status == "failed" && !build.allow_failure);
-    let named = failed.take(MAX_JOBS).map(|build| FailedJob {
-        url: format!("{project_url}/-/jobs/{}", build.id),
-        name: build.name,
-        stage: build.stage,
-        reason: build.failure_reason,
-    });
-    named.collect()
-}
-
-/// A member's value, or its type's own nothing where GitLab says `null`.
-fn or_nothing<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
-    Option::deserialize(deserializer).map(Option::unwrap_or_default)
-}
-
-#[derive(Deserialize)]
-struct Kind {
-    object_kind: Option<String>,
-}
+const MAX_RUN_ID_BYTES: usize = 128;
+const MAX_PROOF_BYTES: usize = 256;
 
 #[derive(Deserialize)]
 struct Body {
-    object_attributes: Option<Attributes>,
-    project: Option<ProjectOf>,
-    source_pipeline: Option<serde_json::Value>,
-    #[serde(default, deserialize_with = "or_nothing")]
-    builds: Vec<Build>,
+    #[serde(default)]
+    object_kind: Text<64>,
+    #[serde(default)]
+    object_attributes: Lenient<Attributes>,
+    #[serde(default)]
+    project: Lenient<ProjectOf>,
+    source_pipeline: Option<IgnoredAny>,
+    #[serde(default)]
+    builds: Jobs,
 }
 
 #[derive(Deserialize)]
 struct Attributes {
-    id: u64,
-    source: Option<String>,
-    status: Option<String>,
-    sha: Option<String>,
-    url: Option<String>,
-    #[serde(default, deserialize_with = "or_nothing")]
-    variables: Vec<Variable>,
-}
-
-#[derive(Deserialize)]
-struct Variable {
-    key: String,
-    #[serde(default, deserialize_with = "or_nothing")]
-    value: String,
+    #[serde(default)]
+    id: Number,
+    #[serde(default)]
+    source: Text<64>,
+    #[serde(default)]
+    status: Text<64>,
+    #[serde(default)]
+    sha: Text<64>,
+    #[serde(default)]
+    url: Text<2048>,
+    #[serde(default)]
+    finished_at: Text<64>,
+    #[serde(default)]
+    variables: TriggerPayload,
 }
 
 #[derive(Deserialize)]
 struct ProjectOf {
-    id: u64,
-    path_with_namespace: String,
-    #[serde(default, deserialize_with = "or_nothing")]
-    web_url: String,
+    #[serde(default)]
+    id: Number,
+    #[serde(default)]
+    path_with_namespace: Text<1024>,
 }
 
-#[derive(Deserialize)]
-struct Build {
-    id: u64,
-    #[serde(default, deserialize_with = "or_nothing")]
-    name: String,
-    #[serde(default, deserialize_with = "or_nothing")]
-    stage: String,
-    #[serde(default, deserialize_with = "or_nothing")]
-    status: String,
-    failure_reason: Option<String>,
-    #[serde(default, deserialize_with = "or_nothing")]
-    allow_failure: bool,
+/// Of a list of variables, the run that its `TRIGGER_PAYLOAD` names.
+#[derive(Default)]
+struct TriggerPayload(Option<RunToken>);
+
+impl<'de> Deserialize<'de> for TriggerPayload {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct List;
+
+        impl<'de> Visitor<'de> for List {
+            type Value = TriggerPayload;
+
+            others_are_default!(visit_bool: bool, visit_i64: i64, visit_u64: u64, visit_f64: f64, visit_str: &str);
+            passes_over_objects!();
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+                #[derive(Deserialize)]
+                struct Variable {
+                    #[serde(default)]
+                    key: Text<64>,
+                    #[serde(default)]
+                    value: Value,
+                }
+                let mut found = None;
+                while let Some(variable) = list.next_element::<Lenient<Variable>>()? {
+                    if let Some(Variable { key, value }) = variable.0
+                        && &*key == "TRIGGER_PAYLOAD"
+                        && found.is_none()
+                    {
+                        found = value.0;
+                    }
+                }
+                Ok(TriggerPayload(found))
+            }
+        }
+
+        deserializer.deserialize_any(List)
+    }
+}
+
+/// A variable's value, of which only the run that it may name is kept: its key may come after it.
+#[derive(Default)]
+struct Value(Option<RunToken>);
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Payload;
+
+        impl<'de> Visitor<'de> for Payload {
+            type Value = Value;
+
+            others_are_default!(visit_bool: bool, visit_i64: i64, visit_u64: u64, visit_f64: f64);
+            passes_over_lists!();
+            passes_over_objects!();
+
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Value(run_token(text)))
+            }
+        }
+
+        deserializer.deserialize_any(Payload)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const BASE: &str = "https://gitlab.example.com";
 
     fn hook(status: &str, source: &str, extra: &str) -> String {
         format!(
@@ -143,13 +188,21 @@ mod tests {
         )
     }
 
+    fn event(text: &str) -> PipelineEvent {
+        match parse(text, BASE).unwrap() {
+            Hook::PipelineEvent(event) => *event,
+            Hook::Nothing(why) => panic!("{why}"),
+        }
+    }
+
     #[test]
     fn a_final_hook_names_the_failed_jobs_and_the_claimed_run() {
-        let Hook::PipelineEvent(event) = parse(&hook("failed", "trigger", "")).unwrap() else { panic!("nothing") };
-        assert_eq!(event.pipeline.external_id(), "gl_1_31");
-        assert_eq!(event.run_token.unwrap().run_id, "r_1");
-        let names: Vec<_> = event.failed_jobs.iter().map(|job| (job.name.as_str(), job.url.as_str())).collect();
-        assert_eq!(names, [("deploy", "https://gitlab.example.com/g/p/-/jobs/9")]);
+        let event = event(&hook("failed", "trigger", ""));
+        assert_eq!(event.pipeline.external_id().as_deref(), Some("gl_1_31"));
+        assert_eq!(event.pipeline.job_url(event.failed_jobs[0].id), "https://gitlab.example.com/g/p/-/jobs/9");
+        assert_eq!(event.failed_jobs.iter().map(|job| job.name.as_str()).collect::<Vec<_>>(), ["deploy"]);
+        let token = event.run_token.unwrap();
+        assert_eq!((token.run_id.as_str(), token.report_pipeline_status), ("r_1", true));
     }
 
     #[test]
@@ -157,12 +210,48 @@ mod tests {
         for text in [
             hook("success", "push", ""),
             hook("success", "trigger", r#","source_pipeline":{"pipeline_id":30}"#),
-            hook("manual", "trigger", ""),
             hook("canceling", "trigger", ""),
             r#"{"object_kind":"push"}"#.to_owned(),
+            r#"{"object_kind":"issue","object_attributes":{"id":"x"},"project":7,"builds":{"a":[]}}"#.to_owned(),
         ] {
-            assert!(matches!(parse(&text), Ok(Hook::Nothing(_))), "{text}");
+            assert!(matches!(parse(&text, BASE), Ok(Hook::Nothing(_))), "{text}");
         }
-        assert!(parse("nonsense").is_err());
+        for text in [
+            "nonsense",
+            r#"{"object_kind":"pipeline"}"#,
+            r#"{"object_kind":"pipeline","object_attributes":{},"project":{}}"#,
+        ] {
+            assert!(parse(text, BASE).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn skipped_with_a_manual_job_waits_for_it_and_blocking_jobs_come_first() {
+        let builds = r#"[{"id":7,"name":"optional","status":"manual","allow_failure":true,"manual":true},{"id":9,"name":"approve","status":"manual","manual":true}]"#;
+        for status in ["manual", "skipped"] {
+            let text = hook(status, "trigger", "").replace(r#""builds":["#, &format!(r#""builds":{builds},"old":["#));
+            let event = event(&text);
+            assert_eq!(event.status, PipelineStatus::Manual);
+            assert_eq!(event.manual_jobs.iter().map(|job| job.id).collect::<Vec<_>>(), [9, 7]);
+            assert_eq!(event.manual_job_has_started, None);
+        }
+        assert_eq!(event(&hook("skipped", "trigger", "")).status, PipelineStatus::Skipped);
+    }
+
+    #[test]
+    fn a_huge_hook_leaves_a_small_event() {
+        let long = "x".repeat(100_000);
+        let builds: Vec<String> = (1..=500)
+            .map(|id| {
+                format!(r#"{{"id":{id},"name":"{long}","stage":"{long}","status":"failed","failure_reason":"{long}"}}"#)
+            })
+            .collect();
+        let text = hook("failed", "trigger", "")
+            .replace(r#""builds":["#, &format!(r#""builds":[{}],"old":["#, builds.join(",")))
+            .replace(r#""sha":"bc""#, &format!(r#""sha":"{long}""#))
+            .replace(r#""path_with_namespace":"g/p""#, &format!(r#""path_with_namespace":"{long}""#))
+            .replace("pipelines/31", &format!("pipelines/31{long}"));
+        let kept = serde_json::to_string(&event(&text)).unwrap();
+        assert!(kept.len() < 20_000, "{} bytes", kept.len());
     }
 }

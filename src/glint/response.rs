@@ -51,15 +51,26 @@ pub fn shown(body: &[u8]) -> Option<Shown> {
     Some(Shown { label: run.status_label, external_id: run.external_run_id, links })
 }
 
+/// Some of the runs that Glint was asked for.
+pub struct RunPage {
+    pub runs: Vec<RunState>,
+    /// What the rest is asked for with. Only its absence means that there is none: a page may be short, or empty, and have one.
+    pub next: Option<String>,
+}
+
 /// The runs of a list. Those that cannot be read are left out.
-pub fn runs(body: &[u8]) -> Option<Vec<RunState>> {
+pub fn runs(body: &[u8]) -> Option<RunPage> {
     #[derive(Deserialize)]
     struct Response<'a> {
         #[serde(borrow)]
         runs: Vec<&'a RawValue>,
+        #[serde(default)]
+        next: Value,
     }
     let answer: Response = serde_json::from_slice(body).ok()?;
-    Some(answer.runs.into_iter().filter_map(|run| state(&Object::parse(run.get()).ok()?)).collect())
+    let runs = answer.runs.into_iter().filter_map(|run| state(&Object::parse(run.get()).ok()?)).collect();
+    let next = answer.next.as_str().filter(|token| !token.is_empty()).map(str::to_owned);
+    Some(RunPage { runs, next })
 }
 
 /// The code and the words of an error: `error` is a string, or on newer routes an object.
@@ -79,6 +90,7 @@ fn state(run: &Object) -> Option<RunState> {
     Some(RunState {
         id: RunId::parse(&text("id")?)?,
         status: status(&text("status")?),
+        has_succeeded: text("status").as_deref() == Some("SUCCESS"),
         label: text("statusLabel"),
         links: run.get("link").map(links).unwrap_or_default(),
         external_id: text("externalRunId"),

@@ -7,6 +7,9 @@ use std::ops::Range;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use crate::gitlab::types::Pipeline;
 
 use crate::json;
 
@@ -142,6 +145,8 @@ pub struct UrlTarget {
 pub struct RunState {
     pub id: RunId,
     pub status: RunStatus,
+    /// Whether it ended as a success, whoever said so.
+    pub has_succeeded: bool,
     pub label: Option<String>,
     pub links: Vec<String>,
     pub external_id: Option<String>,
@@ -244,10 +249,22 @@ pub struct RunReport {
     pub update: RunPatch,
 }
 
+impl RunReport {
+    /// The report with the link of the pipeline that it tells of.
+    pub fn linked(mut self, pipeline: Option<&Pipeline>) -> Self {
+        if let Some(pipeline) = pipeline {
+            self.update.links = vec![pipeline.url.clone()];
+            self.update.external_run_id = pipeline.external_id();
+        }
+        self
+    }
+}
+
 /// An entity of Glint's catalog, to be written on a run's behalf.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Entity {
     pub blueprint: String,
     pub identifier: String,
-    pub properties: Vec<(&'static str, String)>,
+    pub properties: Map<String, Value>,
+    pub relations: Map<String, Value>,
 }

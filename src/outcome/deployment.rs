@@ -4,28 +4,40 @@
 //! |---|---|
 //! | `jobUrl` | the pipeline's page |
 //! | `deployingUser` | who started the run: an e-mail address where Glint tells one, else the user id |
-//! | `imageTag` | the user input `imageTag`, else `image_tag`, else `version` |
+//! | `imageTag` | the pipeline's outputs, else the user input `imageTag`, else `image_tag`, else `version` |
 //! | `commitSha` | the commit the pipeline ran on |
 
+use serde_json::Map;
+
 use crate::config::Deployment;
+use crate::gitlab::outputs::Outputs;
 use crate::gitlab::types::PipelineEvent;
 use crate::glint::run::{Entity, RunState};
 use crate::json::{self, Object};
 
-/// The entity, or the sentence that says which input it lacks.
-pub fn entity(deployment: &Deployment, run: &RunState, event: &PipelineEvent) -> Result<Entity, String> {
+/// The entity, or the sentence that says which input it lacks. What the pipeline's outputs say goes before the inputs.
+pub fn entity(
+    deployment: &Deployment,
+    run: &RunState,
+    event: &PipelineEvent,
+    outputs: &Outputs,
+) -> Result<Entity, String> {
     let inputs = run.inputs.as_deref().and_then(|inputs| Object::parse(inputs.get()).ok()).unwrap_or_default();
     let tag = ["imageTag", "image_tag", "version"].into_iter().find_map(|name| text(&inputs, name));
-    let properties = [
+    let mut properties = Map::new();
+    properties.extend(tag.map(|tag| ("imageTag".to_owned(), tag.into())));
+    properties.extend(outputs.properties.clone());
+    let own = [
         ("jobUrl", Some(event.pipeline.url.clone())),
         ("deployingUser", run.started_by.clone()),
-        ("imageTag", tag),
         ("commitSha", event.sha.clone()),
     ];
+    properties.extend(own.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into()))));
     Ok(Entity {
         blueprint: deployment.blueprint.clone(),
         identifier: identifier(&deployment.identifier, &inputs)?,
-        properties: properties.into_iter().filter_map(|(name, value)| Some((name, value?))).collect(),
+        properties,
+        relations: outputs.relations.clone(),
     })
 }
 

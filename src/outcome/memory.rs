@@ -97,6 +97,7 @@ mod tests {
         RunState {
             id: RunId::parse("r_1").unwrap(),
             status: RunStatus::InProgress,
+            has_succeeded: false,
             label: label.map(str::to_owned),
             links: links.iter().map(|link| (*link).to_owned()).collect(),
             external_id: external_id.map(str::to_owned),

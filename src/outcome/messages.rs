@@ -1,6 +1,6 @@
 //! Every sentence that people read in Glint. What operators read in the log is said where it happens.
 
-use crate::gitlab::types::{FailedJob, Pipeline, PipelineEvent, PipelineStatus};
+use crate::gitlab::types::{Job, Pipeline, PipelineEvent, PipelineStatus};
 use crate::trigger::ValidationError;
 
 /// The label while the trigger is being sent: part of the claim.
@@ -76,23 +76,42 @@ pub fn not_confirmed(project_url: &str) -> String {
     format!("GitLab did not confirm the pipeline; look at {project_url}/-/pipelines before running it again")
 }
 
+/// When nobody is at work any more on a run whose trigger was sent and never answered.
+pub fn claim_expired() -> String {
+    "GitLab did not confirm the pipeline within a day\nhint: look at the project's pipelines before running the action again".to_owned()
+}
+
 /// The label of a run whose pipeline is in `status`.
 pub fn label(status: PipelineStatus) -> &'static str {
     match status {
         PipelineStatus::Pending => "GitLab pipeline pending",
         PipelineStatus::Running => "GitLab pipeline running",
+        PipelineStatus::Manual => WAITING_FOR_MANUAL_JOB,
         PipelineStatus::Success => "GitLab pipeline succeeded",
         PipelineStatus::Failed => "GitLab pipeline failed",
         PipelineStatus::Canceled => "GitLab pipeline canceled",
         PipelineStatus::Skipped => "GitLab pipeline skipped",
+        PipelineStatus::Deleted => "GitLab pipeline deleted",
     }
 }
 
 /// The log line at the pipeline's end, with each failed job on a line of its own.
 pub fn finished(event: &PipelineEvent) -> String {
-    let mut text = format!("{}: {}", label(event.status), event.pipeline.url);
+    format!("{}: {}{}", label(event.status), event.pipeline.url, failed_jobs(event))
+}
+
+/// The log line of a pipeline that waits for somebody to start a job.
+pub fn waiting_for_manual_job(event: &PipelineEvent) -> String {
+    let job = event.manual_jobs.first().map(|job| {
+        format!("\njob `{}` of stage `{}` can be started: {}", job.name, job.stage, event.pipeline.job_url(job.id))
+    });
+    format!("{WAITING_FOR_MANUAL_JOB}: {}{}{}", event.pipeline.url, job.unwrap_or_default(), failed_jobs(event))
+}
+
+fn failed_jobs(event: &PipelineEvent) -> String {
+    let mut text = String::new();
     for job in event.failed_jobs.iter().take(MAX_JOBS) {
-        text.push_str(&format!("\n{}", failed_job(job)));
+        text.push_str(&format!("\n{}", failed_job(event, job)));
     }
     if event.failed_jobs.len() > MAX_JOBS {
         text.push_str("\nand more jobs failed");
@@ -100,13 +119,7 @@ pub fn finished(event: &PipelineEvent) -> String {
     text
 }
 
-fn failed_job(job: &FailedJob) -> String {
-    let reason = job.reason.as_deref().map(|reason| format!(" ({})", short(reason))).unwrap_or_default();
-    format!("job `{}` of stage `{}` failed{reason}: {}", short(&job.name), short(&job.stage), job.url)
-}
-
-/// A project may call a job whatever it likes.
-fn short(name: &str) -> String {
-    const ENOUGH: usize = 255;
-    name.chars().filter(|character| !character.is_control()).take(ENOUGH).collect()
+fn failed_job(event: &PipelineEvent, job: &Job) -> String {
+    let reason = job.reason.as_deref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+    format!("job `{}` of stage `{}` failed{reason}: {}", job.name, job.stage, event.pipeline.job_url(job.id))
 }

@@ -49,7 +49,7 @@ fn started(pipeline: &Pipeline) -> RunReport {
         update: RunPatch {
             status_label: Some(messages::CREATED.to_owned()),
             links: vec![pipeline.url.clone()],
-            external_run_id: Some(pipeline.external_id()),
+            external_run_id: pipeline.external_id(),
             ..RunPatch::default()
         },
     }

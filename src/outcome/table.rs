@@ -11,17 +11,8 @@ use crate::verify::VerifyError;
 type Row = (Vec<Outcome>, &'static str);
 
 fn rows() -> Vec<Row> {
-    let pipeline = Pipeline { id: 2, project_id: 1, url: "…".to_owned() };
-    let event = |status| {
-        Box::new(PipelineEvent {
-            pipeline: pipeline.clone(),
-            project: String::new(),
-            status,
-            sha: None,
-            failed_jobs: Vec::new(),
-            run_token: None,
-        })
-    };
+    let pipeline = Pipeline { id: 2, project_id: Some(1), url: "…".to_owned() };
+    let event = |status| Box::new(PipelineEvent::of(pipeline.clone(), String::new(), status));
     let unconfirmed = || Unconfirmed { why: String::new(), project_url: String::new() };
     let given_up = vec![
         Outcome::GivenUp(GivenUp::NotStarted(String::new())),

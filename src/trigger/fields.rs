@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 
 use super::ValidationError;
-use crate::gitlab::types::{Project, Ref};
+use crate::gitlab::types::{GitRef, Project};
 use crate::glint::run::{Backend, Inputs, RunRequest, TriggerSpec, UrlTarget};
 use crate::json::{self, Object};
 
@@ -82,7 +82,7 @@ fn is_gitlab_api(path: &str) -> bool {
 }
 
 /// The user input `ref`, else the action's `defaultRef`, else the URL's `ref`, else `main`.
-pub fn git_ref(spec: &TriggerSpec, target: &UrlTarget) -> Result<Ref, ValidationError> {
+pub fn git_ref(spec: &TriggerSpec, target: &UrlTarget) -> Result<GitRef, ValidationError> {
     const HINT: &str = "give the name of a branch or tag of the project";
     let input = spec.inputs.iter().find(|(name, _)| name == "ref").map(|(_, value)| value.as_ref());
     let of_user = text(input, "user input `ref`", HINT)?;
@@ -92,7 +92,7 @@ pub fn git_ref(spec: &TriggerSpec, target: &UrlTarget) -> Result<Ref, Validation
         .into_iter()
         .find_map(|(field, text)| Some((field, text?)))
         .unwrap_or_else(|| ("default", "main".to_owned()));
-    Ref::parse(&text).map_err(|fault| ValidationError::new(format!("the {field} is no git ref: {fault}"), HINT))
+    GitRef::parse(&text).map_err(|fault| ValidationError::new(format!("the {field} is no git ref: {fault}"), HINT))
 }
 
 /// `pipelineVariables`: an object, or a list of `{"key": ..., "value": ...}`. `None` where there are none.

@@ -16,8 +16,9 @@ NO_APT = "#!/bin/sh\nexit 0\n"
 class Jobs:
     """How the jobs ended, as {name: "success" or "failed"}, in the order in which they ran."""
 
-    def __init__(self, status, output):
+    def __init__(self, status, output, artifacts):
         self.output = output
+        self.artifacts = artifacts
         ends = re.findall(r"^ *(PASS|FAIL|WARN) +(\S+)", output, re.MULTILINE)
         self.ended = {name: "failed" if end == "FAIL" else "success" for end, name in ends}
         self.status = "success" if status == 0 else "failed"
@@ -25,7 +26,15 @@ class Jobs:
     def for_gitlab(self):
         """The same, as the sandbox's GitLab is told it."""
         reasons = {"failed": "script_failure"}
-        return [{"name": name, "status": end, "failure_reason": reasons.get(end)} for name, end in self.ended.items()]
+        return [
+            {
+                "name": name,
+                "status": end,
+                "failure_reason": reasons.get(end),
+                "artifacts": self.artifacts.get(name, {}),
+            }
+            for name, end in self.ended.items()
+        ]
 
 
 def run(name, ci_file, payload, variables):
@@ -57,7 +66,17 @@ def run(name, ci_file, payload, variables):
         timeout=300,
     )
     (log_directory() / f"{name}.log").write_text(done.stdout)
-    return Jobs(done.returncode, done.stdout)
+    return Jobs(done.returncode, done.stdout, artifacts(repository))
+
+
+def artifacts(repository):
+    """The text files that the jobs left under `artifacts: paths:`, as {job: {path: text}}."""
+    left = {}
+    for path in (repository / ".gitlab-ci-local/artifacts").glob("**/*"):
+        if path.is_file() and path.suffix == ".json":
+            job, *inside = path.relative_to(repository / ".gitlab-ci-local/artifacts").parts
+            left.setdefault(job, {})["/".join(inside)] = path.read_text()
+    return left
 
 
 def git(repository, *arguments):

@@ -39,6 +39,7 @@ class Story:
     def trigger(self, check):
         record = events.message(self.run_id, service=self.service)
         event = {"Records": [record]}
+        self.image_tag = events.inputs(record).get("imageTag", "latest")
         self.sandbox.new_run(self.run_id, events.inputs(record))
         check.equal(f"{self.name}: the trigger is done", to_come_again(event, self.function.invoke(event)), set())
         (self.pipeline,) = self.sandbox.pipelines_of(self.run_id)
@@ -105,6 +106,11 @@ def succeeds(check, world, function, pipeline):
         check.equal(f"{story.name}: it names its run", entity["run_id"], story.run_id)
         check.that(f"{story.name}: and who deployed", bool(properties["deployingUser"]), entity)
         check.that(f"{story.name}: and a commit and a link", properties["commitSha"] and properties["jobUrl"], entity)
+        check.equal(f"{story.name}: and an image", properties["imageTag"], story.image_tag)
+    if pipeline == "hook":
+        summary = f"{story.service} {story.image_tag} is deployed to staging"
+        check.that(f"{story.name}: the run shows the artifact's summary", summary in story.run()["summary"], story.run())
+        check.equal(f"{story.name}: no job holds a credential", story.calls, [])
 
 
 def fails(check, world, function, pipeline):
@@ -141,7 +147,7 @@ def refused(check, world, function, pipeline):
 
 with topic("the topic `guide` runs to its end") as (check, stack):
     world = World(stack)
-    function = world.function(DEPLOYMENT_BLUEPRINT="deployment")
+    function = world.function(DEPLOYMENT_BLUEPRINT="deployment", OUTPUTS_FILE="glint.json")
     for pipeline in PIPELINES:
         succeeds(check, world, function, pipeline)
         fails(check, world, function, pipeline)

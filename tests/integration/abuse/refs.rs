@@ -8,7 +8,7 @@ const REFS: [(&str, &str); 26] = [
     ("an option", "-x"),
     ("an option with a value", "--upload-pack=evil"),
     ("a range", "main..evil"),
-    ("a full ref", "refs/heads/main"),
+    ("a full ref of nothing", "refs/heads/"),
     ("a merge request's ref", "refs/merge-requests/1/head"),
     ("a space", "main evil"),
     ("a line feed", "main\nevil"),

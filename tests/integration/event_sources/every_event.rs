@@ -112,7 +112,9 @@ async fn over_http(sandbox: &Sandbox, name: &str, runs: &[&str], fresh: Value, o
     let (status, body) = reply(&answer(sandbox, name, fresh).await);
     assert_eq!(status, 200, "`{name}`: {body}");
     assert_eq!(body["outcome"], outcome, "`{name}`: {body}");
-    assert_eq!(body["runId"], runs[0], "`{name}`: {body}");
+    // Whoever sends a hook is not told which run it is of.
+    let named = if name.starts_with("gitlab-hook") { Value::Null } else { json!(runs[0]) };
+    assert_eq!(body["runId"], named, "`{name}`: {body}");
 }
 
 async fn refused_as_it_stands(sandbox: &Sandbox, name: &str, runs: &[&str]) {

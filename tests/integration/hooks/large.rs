@@ -112,7 +112,7 @@ async fn a_deferred_hook_waits_as_long_as_glint_asks() {
     let world = World::builder().hooks(Handling::Queued).start().await;
     let pipeline = world.start_run("r_1").await;
     assert_eq!(world.pipeline_reaches(pipeline, "success").await, 202);
-    world.sandbox.fail(Call::FindRuns).every().with(Fault::throttled(120));
+    world.sandbox.fail(Call::GetRun).every().with(Fault::throttled(120));
     let received = world.sandbox.queue.receive(10);
     let reply = world.handle(&received).await.unwrap();
     assert_eq!(reply["batchItemFailures"].as_array().unwrap().len(), 1);

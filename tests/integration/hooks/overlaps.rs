@@ -120,7 +120,7 @@ async fn a_hook_that_comes_first_has_the_last_word() {
 
 #[tokio::test]
 async fn a_pipeline_that_reports_while_its_hook_is_read_wins_and_the_hook_is_answered() {
-    for call in [Call::FindRuns, Call::PostLog] {
+    for call in [Call::GetRun, Call::PostLog] {
         let world = World::builder().hooks(Handling::InPlace).start().await;
         let pipeline = world.start_run("r_1").await;
         world.sandbox.gitlab.finish(pipeline, "failed");

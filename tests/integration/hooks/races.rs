@@ -157,7 +157,7 @@ async fn two_copies_of_a_hook_at_once_end_the_run_once() {
     let pipeline = world.start_run("r_1").await;
     world.sandbox.gitlab.finish(pipeline, "success");
     let hook = world.hook(pipeline);
-    let looks = [world.sandbox.hold(Call::FindRuns), world.sandbox.hold(Call::FindRuns)];
+    let looks = [world.sandbox.hold(Call::GetRun), world.sandbox.hold(Call::GetRun)];
     let both = async { tokio::join!(world.post(&hook), world.post(&hook)) };
     let release = async {
         for look in &looks {

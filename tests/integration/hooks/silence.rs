@@ -100,7 +100,8 @@ async fn members_that_are_null_or_missing_or_new_do_not_make_a_hook_unreadable()
         ("something new", |body| body["object_attributes"]["inputs"] = json!({ "a": [1] })),
     ];
     for (why, change) in sparse {
-        let world = World::builder().hooks(Handling::InPlace).start().await;
+        // With a token to look up what a hook without its variables does not prove.
+        let world = World::builder().hooks(Handling::InPlace).read_token().start().await;
         let pipeline = world.start_run("r_1").await;
         world.sandbox.gitlab.finish(pipeline, "failed");
         assert_eq!(world.post(&world.changed_hook(pipeline, change)).await.0, 200, "{why}");

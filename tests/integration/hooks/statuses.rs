@@ -6,8 +6,8 @@ use crate::support::{FINAL, Handling, World};
 use sandbox::Call;
 
 const MOVING: [(&str, &str); 2] = [("pending", "GitLab pipeline pending"), ("running", "GitLab pipeline running")];
-const SILENT: [&str; 7] =
-    ["created", "waiting_for_resource", "preparing", "waiting_for_callback", "canceling", "manual", "scheduled"];
+const SILENT: [&str; 6] =
+    ["created", "waiting_for_resource", "preparing", "waiting_for_callback", "canceling", "scheduled"];
 
 #[tokio::test]
 async fn pending_and_running_move_the_label_and_nothing_else() {
@@ -65,7 +65,7 @@ async fn the_log_line_comes_before_the_write_that_ends_the_run() {
     let pipeline = world.start_run("r_1").await;
     world.sandbox.journal.clear();
     assert_eq!(world.pipeline_reaches(pipeline, "failed").await, 200);
-    assert_eq!(world.calls_to_glint(), [Call::FindRuns, Call::PostLog, Call::PatchRun]);
+    assert_eq!(world.calls_to_glint(), [Call::GetRun, Call::PostLog, Call::PatchRun]);
     assert_eq!(world.run("r_1").refused_writes, 0);
 }
 
@@ -84,7 +84,7 @@ async fn statuses_between_the_phases_are_answered_and_make_no_call() {
         assert_eq!(world.run("r_1"), before);
     }
     println!("{} statuses", SILENT.len() + MOVING.len() + FINAL.len());
-    assert_eq!(SILENT.len() + MOVING.len() + FINAL.len(), 13);
+    assert_eq!(SILENT.len() + MOVING.len() + FINAL.len(), 12);
 }
 
 #[tokio::test]
