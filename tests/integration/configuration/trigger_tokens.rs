@@ -84,7 +84,7 @@ const CASES: &[Case] = &[
         |sandbox| sandbox.gitlab.rotate_token(PROJECT, "glptt-another"),
         &[
             (Check, "GitLab has no such project for the trigger token of the secret `glint/gitlab-trigger-tokens`"),
-            (Glint, "check the action's project name, and that the trigger token belongs to it"),
+            (Glint, "check the action's project name, and that the trigger token in the secret"),
         ],
     ),
     case(
