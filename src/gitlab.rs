@@ -137,3 +137,6 @@ fn written(body: &[(&'static str, Cow<'_, str>)], token: &SecretString) -> Bytes
     push(&["}"]);
     Bytes::from_owner(out)
 }
+
+#[cfg(test)]
+mod properties;

@@ -1,10 +1,11 @@
-//! Projects and refs, judged a second time by rules that were written independently.
+//! Property tests: projects and refs, judged a second time by rules that were written independently, and hooks of any shape.
 
-use glint_gitlab_trigger::gitlab::types::{Project, Ref};
 use proptest::prelude::*;
+use sandbox::arbitrary::{config, hostile_text, json};
 use url::Url;
 
-use super::{config, hostile_text};
+use super::types::{Project, Ref};
+use super::webhook;
 
 /// GitLab's rule for a path, character by character.
 fn is_path(path: &str) -> bool {
@@ -77,5 +78,11 @@ proptest! {
     fn two_judges_of_a_ref_agree(name in prop_oneof![4 => hostile_text(), 1 => "(refs/)?[a-z.@{/]{0,8}(\\.lock)?(/[a-z.]{0,3})?"]) {
         let is_ref = is_ref(&name);
         prop_assert_eq!(Ref::parse(&name).is_ok(), is_ref, "{:?}", name);
+    }
+
+    #[test]
+    fn any_hook_is_read_or_refused(text in prop_oneof![json(), hostile_text()]) {
+        drop(webhook::parse(&text));
+        drop(webhook::run_token(&text));
     }
 }
