@@ -5,10 +5,12 @@
 //! GitLab, Glint and Secrets Manager are the sandbox of `tests/sandbox`, over real HTTP on loopback. The event is taken as it is, but for
 //! signatures of webhooks, which have to be young and are made afresh. Every project that it names has a token, and every run is there.
 
-#[path = "local/stage.rs"]
-mod stage;
-#[path = "local/story.rs"]
-mod story;
+#[path = "local/messages.rs"]
+mod messages;
+#[path = "local/prepare.rs"]
+mod prepare;
+#[path = "local/report.rs"]
+mod report;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -28,7 +30,7 @@ const TIME: Duration = Duration::from_secs(45);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    match play().await {
+    match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
@@ -37,32 +39,33 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn play() -> Result<(), Box<dyn Error>> {
+async fn run() -> Result<(), Box<dyn Error>> {
     let path = std::env::args().nth(1).unwrap_or_else(|| "events/sqs.json".to_owned());
     let text = std::fs::read_to_string(&path).map_err(|error| {
         format!("the event `{path}` cannot be read: {error}\n  hint: run this where `Cargo.toml` is, and name a file of `events/`")
     })?;
     let sandbox = Sandbox::start().await;
-    let event = stage::set(&sandbox, &text).map_err(|error| format!("the event `{path}` is not JSON: {error}"))?;
-    let environment = stage::environment(&sandbox);
+    let event =
+        prepare::prepare(&sandbox, &text).map_err(|error| format!("the event `{path}` is not JSON: {error}"))?;
+    let environment = prepare::environment(&sandbox);
     let config = Config::read(|name| environment.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone()))?;
     let clock: Clock = Arc::new(SystemTime::now);
     let app = App::new(config, clock)?;
-    if stage::is_sweep(&event) {
+    if prepare::is_sweep(&event) {
         // There must be something to sweep: a run whose pipeline ended, and whose hook never came.
-        stage::set(&sandbox, FORGOTTEN)?;
+        prepare::prepare(&sandbox, FORGOTTEN)?;
         handle(&app, FORGOTTEN).await?;
         sandbox.gitlab.finish(sandbox.gitlab.pipelines()[0].id, "success");
         sandbox.journal.clear();
     }
-    story::opens(&path, &sandbox);
+    report::print_header(&path, &sandbox);
     telemetry::init(telemetry::Level::Info, LogFormat::Text);
     let answer = handle(&app, &event).await;
-    story::tells(&sandbox, answer);
+    report::print_result(&sandbox, answer);
     Ok(())
 }
 
 async fn handle(app: &Arc<App>, event: &str) -> Result<Box<RawValue>, Failure> {
-    let payload: &RawValue = serde_json::from_str(event).expect("the stage gives back JSON");
+    let payload: &RawValue = serde_json::from_str(event).expect("the prepared event is JSON");
     app.handle(payload, Invocation { deadline: SystemTime::now() + TIME }).await
 }

@@ -144,3 +144,6 @@ fn written(body: &[(&'static str, Cow<'_, str>)], token: &SecretString) -> Bytes
     push(&["}"]);
     Bytes::from_owner(out)
 }
+
+#[cfg(test)]
+mod properties;

@@ -236,6 +236,9 @@ fn after_string(mut rest: &[u8]) -> &[u8] {
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -282,3 +282,6 @@ fn parse_records(records: &RawValue, settings: &SourceSettings) -> Result<Event,
         Err(UnsupportedEvent("the event's `Records` are neither SQS's nor SNS's".to_owned()))
     }
 }
+
+#[cfg(test)]
+mod properties;

@@ -145,6 +145,9 @@ impl Write for Masked {
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -159,3 +159,6 @@ fn within_limits(body: &[Member]) -> Result<(), ValidationError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod properties;

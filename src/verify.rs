@@ -100,6 +100,9 @@ fn mac_of_run(client_secret: &SecretString, project: &str, run_id: &str) -> Hmac
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -100,4 +100,7 @@ fn unwrapped(value: &RawValue) -> Option<Cow<'_, str>> {
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests;

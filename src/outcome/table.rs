@@ -98,3 +98,13 @@ fn described(report: &RunReport) -> String {
     parts.extend(update.summary.as_ref().map(|_| "the summary".to_owned()));
     parts.join(", ")
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_readme_carries_the_table_of_outcomes() {
+        let table = super::table();
+        let readme = include_str!("../../README.md");
+        assert!(readme.contains(&table), "the README's table of outcomes is not the code's, which is:\n\n{table}");
+    }
+}

@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::abuse::court::web_event;
-use crate::abuse::secrets::{self, CLIENT, INPUT, SETTINGS, are_absent, forms, furnish};
+use crate::abuse::secrets::{self, CLIENT, INPUT, SETTINGS, are_absent, furnish};
 use crate::support::{Function, invoke, sqs_event};
+use sandbox::spellings::forms;
 use sandbox::{Call, Exchange, Fault, Reply, Sandbox};
 
 /// As many messages as a batch has.

@@ -9,8 +9,7 @@ mod projects;
 mod refs;
 mod signatures;
 mod sizes;
+mod strange_answers;
 mod urls;
 mod values;
 mod variables;
-
-mod properties;

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::support::PROJECT;
 use sandbox::Sandbox;
+use sandbox::spellings::forms;
 
 pub const TRIGGER_TOKEN: &str = "glptt-4f1dC0ffee5b2e77aa0419dd63b1c8e2f00d9a71";
 pub const READ_TOKEN: &str = "glpat-Zr8wQ2mK5tX9yB3nH7vL";
@@ -46,24 +47,6 @@ pub fn all(bearer: &str) -> Vec<(&'static str, String)> {
         ("bearer token", bearer),
     ];
     named.map(|(name, text)| (name, text.to_owned())).into()
-}
-
-/// The spellings of a secret: plain, URL-encoded, as a form, base64, JSON-escaped, and its first eight characters.
-pub fn forms(secret: &str) -> Vec<String> {
-    let percent: String = secret
-        .bytes()
-        .map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
-            _ => format!("%{byte:02X}"),
-        })
-        .collect();
-    let json = json!(secret).to_string();
-    let form = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
-    let escaped = json[1..json.len() - 1].to_owned();
-    let mut forms =
-        vec![secret.to_owned(), percent, form, STANDARD.encode(secret), escaped, secret.chars().take(8).collect()];
-    forms.dedup();
-    forms
 }
 
 /// No spelling of any secret stands in `text`.

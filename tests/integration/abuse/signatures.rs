@@ -4,8 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE};
 
 use crate::abuse::court::web_event;
-use crate::support::signing::signature;
 use crate::support::{CLIENT_SECRET, Function, furnish, invoke, message};
+use sandbox::signing::signature;
 use sandbox::{Call, Reply, Sandbox};
 
 /// What a forger sends: a name for it, the signature and the timestamp, each of them perhaps not at all.

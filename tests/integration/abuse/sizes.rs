@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::abuse::court::{Case, Court, method, web_event, with_inputs};
-use crate::support::signing::signature;
 use crate::support::{CLIENT_SECRET, Function, furnish, invoke, message, redelivered, sqs_event};
+use sandbox::signing::signature;
 use sandbox::{Call, Fault, Reply, Sandbox};
 
 /// What the function may take of memory at its peak, in KiB.

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use crate::event_sources::ways::reply;
-use crate::support::signing::{signed, signed_hook};
 use crate::support::{CLIENT_SECRET, Function, furnish, invoke};
+use sandbox::signing::{signed, signed_hook};
 use sandbox::{Reply, Sandbox};
 
 const SIGNING_TOKEN: &str = "whsec_c2FuZGJveC1ob29rLXNpZ25pbmcta2V5";

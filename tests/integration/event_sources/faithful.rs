@@ -3,9 +3,9 @@
 use serde_json::json;
 
 use crate::event_sources::ways::{as_base64, event_bridge, notification, reply, sns, topic, webhook, with_attributes};
-use crate::support::signing::{signature, signed_inside};
 use crate::support::{CLIENT_SECRET, World, sqs_event};
 use sandbox::Call;
+use sandbox::signing::{signature, signed_inside};
 
 /// A message with everything that a careless parser would change: order, digits, escapes, scripts.
 const MESSAGE: &str = r#"{"zulu":1e-7,"action":"deploy_service","resourceType":"run","status":"TRIGGERED","trigger":{"origin":"UI","at":"2026-01-05T09:12:03.120Z","by":{"userId":"auth0|1","orgId":"org_1"}},"context":{"runId":"r_1","blueprint":"deployment","entity":null},"payload":{"entity":{"b":1.0,"a":[0.00001,1E+21,-0.0,1.10]},"properties":{"zone":"z","share":1e-7,"ceiling":12345678901234567890,"huge":123456789012345678901234567890,"whole":1.0,"minus":-0,"note":"Für Zoë – 請求 🚀","escaped":"\u00e9\/\ud83d\ude80","list":[1.50,{"y":1,"x":2}],"nothing":null,"yes":true},"action":{"invocationMethod":{"type":"GITLAB","projectName":"billing","groupName":"acme/backend","defaultRef":"main","agent":true},"identifier":"deploy_service","trigger":"CREATE"},"censoredProperties":[]},"alpha":{}}"#;

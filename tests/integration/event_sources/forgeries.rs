@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::event_sources::ways::{as_base64, reply, request, with_headers};
-use crate::support::signing::{signature, signed_inside};
 use crate::support::{CLIENT_SECRET, World, message};
 use sandbox::Call;
+use sandbox::signing::{signature, signed_inside};
 
 const OTHER_SECRET: &str = "another-client-secret-0123456789abcdefgh";
 

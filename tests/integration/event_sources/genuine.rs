@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::event_sources::ways::{reply, request, with_headers};
-use crate::support::signing::signature;
 use crate::support::{CLIENT_SECRET, World, message, redelivered, sqs_event};
 use sandbox::Call;
+use sandbox::signing::signature;
 
 fn body() -> String {
     message("r_1").to_string()

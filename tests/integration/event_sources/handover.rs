@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::event_sources::ways::{ask, request, topic, webhook, webhook_to, with_headers};
-use crate::support::signing::signed_inside;
 use crate::support::{CLIENT_SECRET, Handling, World, message};
+use sandbox::signing::signed_inside;
 use sandbox::{Call, Fault, Message, Upstream};
 
 fn attributes(message: &Message) -> Value {

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::event_sources::ways::{event_bridge, notification, sns, with_attributes};
-use crate::support::signing::{signature, signed_inside};
 use crate::support::{CLIENT_SECRET, World, message, redelivered, sqs_event};
 use sandbox::Call;
+use sandbox::signing::{signature, signed_inside};
 
 fn body() -> String {
     message("r_1").to_string()

@@ -52,7 +52,7 @@ async fn the_size_comes_before_the_proof_and_the_proof_before_the_rest() {
     let no_utf8 = *b"{\"context\":{\"runId\":\"r_1\"},\"note\":\"\xff\"}";
     let mut no_text = webhook(&world, "");
     let time = no_text["headers"]["x-glint-timestamp"].as_str().unwrap().to_owned();
-    let proof = crate::support::signing::signature(crate::support::CLIENT_SECRET, &time, &no_utf8);
+    let proof = sandbox::signing::signature(crate::support::CLIENT_SECRET, &time, &no_utf8);
     no_text["headers"]["x-glint-signature"] = json!(proof);
     no_text["body"] = json!(STANDARD.encode(no_utf8));
     no_text["isBase64Encoded"] = json!(true);

@@ -5,8 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::event_sources::ways::topic;
-use crate::support::signing::{signed_inside, signed_inside_with_headers};
 use crate::support::{CLIENT_SECRET, World, message};
+use sandbox::signing::{signed_inside, signed_inside_with_headers};
 use sandbox::{Call, Fault};
 
 fn signed(world: &World, message: &Value) -> String {

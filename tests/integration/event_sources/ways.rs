@@ -4,8 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::support::signing::signature;
 use crate::support::{CLIENT_SECRET, World};
+use sandbox::signing::signature;
 
 /// An HTTP request as a function URL or an HTTP API hands it on, without any proof.
 pub fn request(method: &str, path: &str, query: &str, body: &str) -> Value {

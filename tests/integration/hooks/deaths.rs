@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
-use crate::support::signing::signed_inside;
 use crate::support::{CLIENT_SECRET, Handling, World, message};
 use sandbox::queue::Outgoing;
+use sandbox::signing::signed_inside;
 use sandbox::{Call, Fault, Upstream};
 
 /// A world whose function knows the queue's dead letters.

@@ -1,15 +1,19 @@
 //! Which run a hook belongs to: by the id that the run carries, then by what the pipeline proves of itself.
 
-use glint_gitlab_trigger::verify::sign_run;
-use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use crate::support::{CLIENT_SECRET, Handling, PROJECT, TOKEN, World, json_body, message, plain_client, sqs_event};
-use sandbox::Call;
+use sandbox::{Call, signing};
+
+/// The token that ties a pipeline to its run, as the trigger's body carries it.
+fn run_token(secret: &str, project: &str, run: &str) -> String {
+    let project = project.to_lowercase();
+    signing::code(secret.as_bytes(), &[b"glint-gitlab-trigger\n", project.as_bytes(), b"\n", run.as_bytes()])
+}
 
 /// The hook's body with a `TRIGGER_PAYLOAD` that claims `run`, with a proof for `project`.
 pub fn claiming(_world: &World, event: &Value, project: &str, run: &str) -> Value {
-    with_claim(event, run, &sign_run(&SecretString::from(CLIENT_SECRET), project, run))
+    with_claim(event, run, &run_token(CLIENT_SECRET, project, run))
 }
 
 fn with_claim(event: &Value, run: &str, proof: &str) -> Value {
@@ -100,7 +104,7 @@ async fn claims_that_are_not_proven_are_not_believed() {
     world.sandbox.glint.run("r_1");
     world.sandbox.gitlab.finish(pipeline, "success");
     let hook = world.hook(pipeline);
-    let proof = |secret: &str, project: &str, run: &str| sign_run(&SecretString::from(secret), project, run);
+    let proof = run_token;
     let good = proof(CLIENT_SECRET, PROJECT, "r_1");
     let cases = [
         ("for another project", "r_1", proof(CLIENT_SECRET, "acme/backend/other", "r_1")),

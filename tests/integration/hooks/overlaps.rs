@@ -3,7 +3,8 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{CLIENT_SECRET, Handling, PROJECT, World, message, plain_client, signing};
+use crate::support::{CLIENT_SECRET, Handling, PROJECT, World, message, plain_client};
+use sandbox::signing;
 use sandbox::{Call, Fault};
 
 /// A WEBHOOK action's delivery at the function URL, signed by Glint, with the project in its path.

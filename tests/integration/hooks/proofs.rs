@@ -4,8 +4,8 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
-use crate::support::signing::hook_signature;
 use crate::support::{HOOK_SECRET, HOOK_TOKEN, Handling, World, hook_request};
+use sandbox::signing::hook_signature;
 use sandbox::{Call, Fault};
 
 const KEY: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";

@@ -2,8 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use glint_gitlab_trigger::outcome;
-
 pub fn file(path: &str) -> String {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
@@ -13,15 +11,6 @@ fn events() -> Vec<String> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("events");
     let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     names.filter(|name| Path::new(name).extension().is_some_and(|extension| extension == "json")).collect()
-}
-
-#[test]
-fn the_readme_carries_the_table_of_outcomes() {
-    let table = outcome::table();
-    assert!(
-        file("README.md").contains(&table),
-        "the README's table of outcomes is not the code's, which is:\n\n{table}"
-    );
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! Nothing here knows the crate under test. A request that meets no route is kept as a stray, so that a test can ask
 //! for silence.
 
+pub mod arbitrary;
 pub mod clock;
 pub mod faults;
 pub mod gitlab;
@@ -11,16 +12,18 @@ pub mod glint;
 pub mod hold;
 pub mod http;
 pub mod journal;
-pub mod service;
-
 mod malformed;
 mod ordered;
 mod payload;
 pub mod queue;
 mod ruby_json;
 pub mod runtime;
+pub mod samples;
 pub mod secrets;
 pub mod server;
+pub mod service;
+pub mod signing;
+pub mod spellings;
 pub mod tls;
 
 pub use clock::Clock;

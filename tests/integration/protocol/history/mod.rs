@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::{Builder, CLIENT_SECRET, World, message, signing};
+use crate::support::{Builder, CLIENT_SECRET, World, message};
 use sandbox::queue::Outgoing;
+use sandbox::signing;
 use sandbox::{Call, Sandbox};
 
 /// What a queue in these histories allows; more receives would only take longer.

@@ -31,7 +31,7 @@ pub(super) enum Configuration {
     Missing,
     FilteredOut,
     Broken,
-    /// As older GitLabs answered it: 201 for a pipeline that has failed.
+    /// As older GitLab versions answered it: 201 for a pipeline that has failed.
     BrokenButCreated,
 }
 

@@ -1,18 +1,17 @@
-//! Tells what happened, request by request, and how it looks in Glint afterwards. In colour on a terminal, plain when piped.
+//! Prints what happened, request by request, and how it looks in Glint afterwards. In colour on a terminal, plain when piped.
 
 use std::io::IsTerminal as _;
 
 use glint_gitlab_trigger::app::Failure;
-use glint_gitlab_trigger::telemetry::redaction::Redactor;
 use serde_json::value::RawValue;
 
-use crate::stage::CLIENT_SECRET;
+use crate::prepare::CLIENT_SECRET;
 use sandbox::{Call, Exchange, Run, Sandbox};
 
-/// More of a body than this hides the story.
-const LONGEST: usize = 320;
+/// More of a body than this hides the rest.
+const MAX_SHOWN_CHARS: usize = 320;
 
-pub fn opens(path: &str, sandbox: &Sandbox) {
+pub fn print_header(path: &str, sandbox: &Sandbox) {
     println!("{} {path}", bold("event"));
     println!(
         "  GitLab, Glint and Secrets Manager are the sandbox at {}, {} and {}\n\n{}",
@@ -23,21 +22,21 @@ pub fn opens(path: &str, sandbox: &Sandbox) {
     );
 }
 
-pub fn tells(sandbox: &Sandbox, answer: Result<Box<RawValue>, Failure>) {
+pub fn print_result(sandbox: &Sandbox, answer: Result<Box<RawValue>, Failure>) {
     let exchanges = sandbox.journal.exchanges();
     let began = exchanges.first().map(|first| first.started);
     println!("\n{}", bold("what the function did"));
     for (index, exchange) in exchanges.iter().enumerate() {
         let at = began.map_or(0.0, |began| (exchange.started - began).as_secs_f64() * 1000.0);
-        step(index + 1, at, exchange);
+        print_exchange(index + 1, at, exchange, sandbox);
     }
-    println!("\n{}", bold("what its source is told"));
+    println!("\n{}", bold("what its source is answered"));
     match answer {
         Ok(answer) => println!("  {}", answer.get()),
-        Err(failure) => println!("  the invocation fails, so that it comes again: {failure}"),
+        Err(failure) => println!("  the invocation fails, so that the event is redelivered: {failure}"),
     }
     for run in sandbox.glint.runs() {
-        look(&run);
+        print_run(&run);
     }
     for entity in sandbox.glint.entities() {
         println!("\n{} {}", bold("entity"), shortened(&format!("{entity:?}")));
@@ -52,18 +51,18 @@ pub fn tells(sandbox: &Sandbox, answer: Result<Box<RawValue>, Failure>) {
     }
 }
 
-fn step(number: usize, at: f64, exchange: &Exchange) {
+fn print_exchange(number: usize, at: f64, exchange: &Exchange, sandbox: &Sandbox) {
     let took = exchange.ended.map_or(0.0, |ended| (ended - exchange.started).as_secs_f64() * 1000.0);
     let status = exchange.status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
-    println!("{number:>3}  {at:>6.1} ms  {}", bold(meaning(exchange.call)));
+    println!("{number:>3}  {at:>6.1} ms  {}", bold(describe(exchange.call)));
     println!("                {} {} -> {status} in {took:.1} ms", exchange.method, exchange.path_and_query);
     let sent = exchange.text();
     if !sent.is_empty() {
-        println!("                {}", shortened(&hidden(&sent)));
+        println!("                {}", shortened(&redacted(&sent, sandbox)));
     }
 }
 
-fn meaning(call: Call) -> &'static str {
+fn describe(call: Call) -> &'static str {
     match call {
         Call::GetSecret => "read a secret",
         Call::Login => "log in to Glint",
@@ -78,12 +77,13 @@ fn meaning(call: Call) -> &'static str {
     }
 }
 
-/// A body as it was sent, but for its secrets: this one that has no shape, and whatever looks like a token.
-fn hidden(body: &str) -> String {
-    Redactor::new([&CLIENT_SECRET.into()]).redact(body)
+/// A body as it was sent, but for the sandbox's secrets.
+fn redacted(body: &str, sandbox: &Sandbox) -> String {
+    let tokens = sandbox.gitlab.projects().into_iter().flat_map(|project| project.tokens);
+    tokens.chain([CLIENT_SECRET.to_owned()]).fold(body.to_owned(), |body, secret| body.replace(&secret, "[redacted]"))
 }
 
-fn look(run: &Run) {
+fn print_run(run: &Run) {
     println!("\n{} {}", bold("run in Glint"), run.id);
     println!("  status     {}", run.status);
     let parts = [
@@ -103,7 +103,7 @@ fn look(run: &Run) {
 }
 
 fn shortened(text: &str) -> String {
-    match text.char_indices().nth(LONGEST) {
+    match text.char_indices().nth(MAX_SHOWN_CHARS) {
         Some((end, _)) => format!("{}… ({} bytes)", &text[..end], text.len()),
         None => text.to_owned(),
     }

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
-use super::{config, hostile_text, json};
 use crate::support::{TOKEN, World, message, sqs_event};
+use sandbox::arbitrary::{config, hostile_text, json};
 use sandbox::{Call, Fault};
 
 fn body() -> impl Strategy<Value = String> {

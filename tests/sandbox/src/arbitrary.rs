@@ -1,37 +1,30 @@
-//! Properties over inputs that no table holds. `PROPTEST_CASES` says how many of them: a long run is
-//! `PROPTEST_CASES=1000000 cargo test --release --test abuse properties`.
-
-mod answers;
-mod events;
-mod paths;
-mod plans;
-mod proofs;
-mod words;
+//! Inputs that no table holds, for property tests. `PROPTEST_CASES` says how many: a long run is
+//! `PROPTEST_CASES=1000000 cargo test --release properties`.
 
 use proptest::prelude::*;
 use proptest::test_runner::Config;
 
 /// As many cases as `PROPTEST_CASES` says. What once failed becomes a test with a name, not a line in a file.
-fn config() -> Config {
+pub fn config() -> Config {
     Config { failure_persistence: None, ..Config::default() }
 }
 
 /// Text as it comes: mostly of the characters that mean something somewhere.
-fn hostile_text() -> impl Strategy<Value = String> {
-    let telling = prop::sample::select(
+pub fn hostile_text() -> impl Strategy<Value = String> {
+    let characters = prop::sample::select(
         "/\\.%#?@:;&=+ $`'\"<>{}[]()*^~|!,-_\0\n\r\t\u{1b}\u{7f}\u{85}\u{202e}\u{feff}éあ😀aZ09"
             .chars()
             .collect::<Vec<_>>(),
     );
     prop_oneof![
-        3 => prop::collection::vec(telling, 0..24).prop_map(String::from_iter),
+        3 => prop::collection::vec(characters, 0..24).prop_map(String::from_iter),
         1 => any::<String>(),
         1 => "[a-zA-Z0-9_.-]{1,12}(/[a-zA-Z0-9_.-]{1,12}){0,4}",
     ]
 }
 
 /// Any JSON, its objects with names that mean something to this function among others.
-fn json() -> impl Strategy<Value = String> {
+pub fn json() -> impl Strategy<Value = String> {
     let name = prop_oneof![prop::sample::select(NAMES.to_vec()).prop_map(str::to_owned), hostile_text(),];
     let leaf = prop_oneof![
         Just("null".to_owned()),

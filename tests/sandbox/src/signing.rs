@@ -17,7 +17,8 @@ pub fn hook_signature(token: &str, id: &str, timestamp: &str, body: &[u8]) -> St
     code(&key, &[id.as_bytes(), b".", timestamp.as_bytes(), b".", body])
 }
 
-fn code(key: &[u8], parts: &[&[u8]]) -> String {
+/// `v1,<base64>` of the parts' HMAC-SHA256.
+pub fn code(key: &[u8], parts: &[&[u8]]) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of every length");
     for part in parts {
         mac.update(part);

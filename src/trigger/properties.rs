@@ -1,22 +1,23 @@
-//! A plan holds what GitLab takes and nothing else, or is refused with a hint.
+//! Property tests: a trigger request holds what GitLab takes and nothing else, or is refused with a hint.
 
-use glint_gitlab_trigger::glint::message::{self, Message};
-use glint_gitlab_trigger::glint::run::UrlTarget;
-use glint_gitlab_trigger::json;
-use glint_gitlab_trigger::trigger::{Policy, build_trigger_request};
 use proptest::prelude::*;
+use sandbox::arbitrary::{config, hostile_text, json};
+use sandbox::samples;
 use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 
-use super::{config, hostile_text, json};
+use super::{Policy, build_trigger_request};
+use crate::glint::message::{self, Message};
+use crate::glint::run::UrlTarget;
+use crate::json;
 
 /// What a trigger's body is, and its user inputs.
-type Planned = Option<(Map<String, Value>, String)>;
+type Built = Option<(Map<String, Value>, String)>;
 
-/// Plans the run whose user inputs are `inputs`. A refusal is held to what all refusals owe.
-fn planned(inputs: &str, inputs_as_inputs: bool, escape_dollar: bool) -> Result<Planned, TestCaseError> {
+/// Builds the request of the run whose user inputs are `inputs`. A refusal is held to what all refusals owe.
+fn build(inputs: &str, inputs_as_inputs: bool, escape_dollar: bool) -> Result<Built, TestCaseError> {
     let policy = Policy { inputs_as_inputs, escape_dollar, allow_variables: Vec::new() };
-    let honest = crate::support::message("r_1");
+    let honest = samples::message("r_1");
     let text = honest.to_string().replace(&honest["payload"]["properties"].to_string(), inputs);
     let Ok(Message::Run(run)) = message::parse(text, None) else { return Ok(None) };
     let secret = SecretString::from("glint-sandbox-client-secret-0123456789");
@@ -49,7 +50,7 @@ fn inputs() -> impl Strategy<Value = String> {
 }
 
 /// The agent's `tostring`, written a second time; `None` where numbers would have to be compared digit by digit.
-fn spelled(value: &Value) -> Option<String> {
+fn to_variable(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Null => Some("null".to_owned()),
@@ -63,7 +64,7 @@ proptest! {
 
     #[test]
     fn variables_are_strings_under_names_that_gitlab_takes(inputs in inputs(), escape in any::<bool>()) {
-        let Some((body, _)) = planned(&inputs, false, escape)? else { return Ok(()) };
+        let Some((body, _)) = build(&inputs, false, escape)? else { return Ok(()) };
         prop_assert_eq!(body.keys().map(String::as_str).collect::<Vec<_>>(), ["glint", "port_payload", "ref", "variables"]);
         let variables = body["variables"].as_object().unwrap();
         let sent: Map<String, Value> = serde_json::from_str(&inputs).unwrap_or_default();
@@ -75,7 +76,7 @@ proptest! {
             prop_assert!(!dangerous.iter().any(|family| name.starts_with(family)) && !proxies.contains(&upper.as_str()), "{}", name);
             let text = value.as_str().unwrap();
             prop_assert!(!text.contains('\0') && text.len() <= 120 * 1024);
-            if let Some(expected) = sent.get(name).and_then(spelled) {
+            if let Some(expected) = sent.get(name).and_then(to_variable) {
                 prop_assert_eq!(text, if escape { expected.replace('$', "$$") } else { expected });
             }
             prop_assert!(!escape || !text.replace("$$", "").contains('$'));
@@ -85,7 +86,7 @@ proptest! {
 
     #[test]
     fn inputs_keep_their_types(inputs in inputs()) {
-        let Some((body, _)) = planned(&inputs, true, false)? else { return Ok(()) };
+        let Some((body, _)) = build(&inputs, true, false)? else { return Ok(()) };
         prop_assert!(body.get("variables").is_none());
         let Ok(mut sent) = serde_json::from_str::<Map<String, Value>>(&inputs) else { return Ok(()) };
         sent.remove("ref");
@@ -94,7 +95,7 @@ proptest! {
 
     #[test]
     fn the_payload_is_the_message_and_fit_for_gitlab(inputs in inputs(), escape in any::<bool>()) {
-        let Some((body, payload)) = planned(&inputs, false, escape)? else { return Ok(()) };
+        let Some((body, payload)) = build(&inputs, false, escape)? else { return Ok(()) };
         prop_assert!(!json::is_deeper(&payload, 31));
         prop_assert!(!escape || !payload.replace("$$", "").contains('$'));
         prop_assert!(escape || payload.contains(&inputs));

@@ -1,11 +1,11 @@
-//! What upstreams say: no secret survives the redactor, and no sentence grows long.
+//! Property tests: what upstreams say: no secret survives the redactor, and no sentence grows long.
 
-use glint_gitlab_trigger::telemetry::redaction::Redactor;
 use proptest::prelude::*;
+use sandbox::arbitrary::{config, hostile_text};
+use sandbox::spellings::forms;
 use secrecy::SecretString;
 
-use super::{config, hostile_text};
-use crate::abuse::secrets::forms;
+use super::redaction::Redactor;
 
 /// A secret of at least eight characters; what is shorter has no beginning that could give it away.
 fn secret() -> impl Strategy<Value = String> {

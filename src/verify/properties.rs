@@ -1,13 +1,13 @@
-//! Signatures: the genuine one is believed, whatever stands beside it, and nothing else is.
+//! Property tests of signatures: the genuine one is believed, whatever stands beside it, and nothing else is.
 
 use chrono::{DateTime, Utc};
-use glint_gitlab_trigger::gitlab::types::HookSecrets;
-use glint_gitlab_trigger::verify::{HookSignature, SignatureHeaders, UnverifiedBody, sign_run, verify_run};
 use proptest::prelude::*;
+use sandbox::arbitrary::{config, hostile_text, json};
+use sandbox::signing::{self, signature};
 use secrecy::SecretString;
 
-use super::{config, hostile_text, json};
-use crate::support::signing::{self, signature};
+use super::{HookSignature, SignatureHeaders, UnverifiedBody, sign_run, verify_run};
+use crate::gitlab::types::HookSecrets;
 
 const SECRET: &str = "client-secret";
 const TOKEN: &str = "whsec_UHJvYmVDYW5hcnlIb29rS2V5MDEyMzQ1Njc4OWFi";

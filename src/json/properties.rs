@@ -1,0 +1,22 @@
+//! Property tests: what is written says what was read.
+
+use proptest::prelude::*;
+use sandbox::arbitrary::{config, json};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::compact;
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn compact_json_says_the_same(text in json()) {
+        let raw: &RawValue = serde_json::from_str(&text).unwrap();
+        let Ok(compact) = compact(raw) else { return Ok(()) };
+        let (Ok(before), Ok(after)) = (serde_json::from_str::<Value>(&text), serde_json::from_str::<Value>(&compact)) else {
+            return Ok(());
+        };
+        prop_assert_eq!(before, after);
+    }
+}
