@@ -8,6 +8,7 @@ mod event_sources;
 mod hooks;
 mod main_line;
 mod metrics;
+mod model;
 mod protocol;
 mod repository;
 mod sandbox_behavior;

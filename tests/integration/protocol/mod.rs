@@ -9,6 +9,7 @@ mod foreign_writes;
 mod history;
 mod kill_points;
 mod many_faults;
+mod random;
 mod rotation;
 mod runs_queue;
 mod single_faults;
