@@ -15,7 +15,7 @@ class Queue:
     """A FIFO queue: one message of a group at a time, and a dead-letter queue behind it."""
 
     def __init__(self, name, clock, max_receives=None, dead=None):
-        self.name, self._clock, self._max, self.dead = name, clock, max_receives, dead
+        self.name, self._clock, self.max_receives, self.dead = name, clock, max_receives, dead
         self.arn = f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}"
         self.messages, self._sent = [], {}
         self._number = 0
@@ -35,7 +35,7 @@ class Queue:
     def receive(self, most):
         now = self._clock.now()
         if self.dead:
-            spent = [m for m in self.messages if m["visible"] <= now and m["receives"] >= self._max]
+            spent = [m for m in self.messages if m["visible"] <= now and m["receives"] >= self.max_receives]
             for message in spent:
                 self.messages.remove(message)
                 self.dead.put({**message, "source": self.arn})
@@ -140,6 +140,16 @@ class VirtualAws:
             self.sent_by.setdefault(key, []).append(query["MessageDeduplicationId"])
             self.runs.send(query["MessageBody"], query["MessageGroupId"], query["MessageDeduplicationId"], attributes)
             return {"MessageId": "m", "MD5OfMessageBody": hashlib.md5(query["MessageBody"].encode()).hexdigest()}
+        if action == "GetQueueAttributes":
+            redrive = {"deadLetterTargetArn": self.dead.arn, "maxReceiveCount": self.runs.max_receives}
+            return {
+                "Attributes": {
+                    "QueueArn": self.runs.arn,
+                    "FifoQueue": "true",
+                    "VisibilityTimeout": str(VISIBILITY_SECONDS),
+                    "RedrivePolicy": json.dumps(redrive),
+                }
+            }
         if action == "ChangeMessageVisibility":
             for message in self.runs.messages:
                 if message["receipt"] == query["ReceiptHandle"]:
