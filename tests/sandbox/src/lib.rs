@@ -17,9 +17,11 @@ mod ordered;
 mod payload;
 pub mod queue;
 pub mod runtime;
+pub mod scene;
 pub mod secrets;
 pub mod server;
 pub mod tls;
+pub mod view;
 
 pub use clock::Clock;
 pub use faults::{Fault, Hold};
