@@ -1,12 +1,18 @@
 //! GitLab, Glint, Secrets Manager, SQS and the Lambda Runtime API on loopback, until it is stopped.
 //!
-//!     cargo run --example sandbox [-- --seed FILE.json] [--control-port N] [--gitlab-port N] ...
+//!     cargo run --example sandbox
 //!
-//! It prints one line of JSON: the environment to start the function with, further variables that a seed makes
-//! possible, what the secrets hold, and the address of the control API, which `control.rs` describes.
+//! makes everything ready that the files of `events/` need, and says how `cargo lambda` uses it.
+//!
+//!     cargo run --example sandbox -- --seed FILE.json [--control-port N] [--gitlab-port N] ...
+//!
+//! starts with what the file says, for a program: it prints one line of JSON with the environment to start the function with, further variables that
+//! the seed makes possible, what the secrets hold, and the address of the control API, which `control.rs` describes.
 
 #[path = "sandbox/control.rs"]
 mod control;
+#[path = "sandbox/ready.rs"]
+mod ready;
 #[path = "sandbox/seed.rs"]
 mod seed;
 
@@ -16,9 +22,6 @@ use serde_json::{Map, Value, json};
 use std::error::Error;
 use std::sync::Arc;
 use std::time::SystemTime;
-
-/// What there is when no other seed is named; also what a seed looks like.
-const SEED: &str = include_str!("sandbox/seed.json");
 
 #[derive(Default)]
 struct Options {
@@ -30,15 +33,17 @@ struct Options {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let options = options(std::env::args().skip(1))?;
-    let text = match &options.seed {
-        Some(file) => std::fs::read_to_string(file).map_err(|error| format!("`{file}`: {error}"))?,
-        None => SEED.to_owned(),
-    };
-    let seed = serde_json::from_str(&text)?;
     let sandbox = Arc::new(Sandbox::start_on(SystemTime::now().into(), options.ports)?);
-    seed::sow(&sandbox, &seed)?;
     let control = Port::open(options.control)?;
-    println!("{}", introduction(&sandbox, &seed, &control.url()));
+    match &options.seed {
+        Some(file) => {
+            let text = std::fs::read_to_string(file).map_err(|error| format!("`{file}`: {error}"))?;
+            let seed = serde_json::from_str(&text)?;
+            seed::sow(&sandbox, &seed)?;
+            println!("{}", introduction(&sandbox, &seed, &control.url()));
+        }
+        None => print!("{}", instructions(&ready::make_ready(&sandbox).await?, &control.url())),
+    }
     server::serve(control, move |request, _line| {
         let answer = control::answer(&sandbox, &request);
         async { Some(sandbox::service::respond(answer)) }
@@ -67,6 +72,18 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, Strin
         *port = value.parse().map_err(|_| format!("`{value}` is no port"))?;
     }
     Ok(options)
+}
+
+/// What a person does next.
+fn instructions(files: &ready::Files, control: &str) -> String {
+    let (settings, events) = (files.settings.display(), files.events.display());
+    format!(
+        "GitLab, Glint and AWS are ready, until this is stopped. In a second terminal:\n\n  \
+         cargo lambda watch --ignore-changes --env-file {settings}\n\nIn a third, with any file of that folder:\n\n  \
+         cargo lambda invoke glint-gitlab-trigger --data-file {events}/sqs.json\n\n\
+         How Glint and GitLab look afterwards: {control}/\n\
+         The events are those of `events/`. Signatures of webhooks are made afresh every minute.\n"
+    )
 }
 
 fn introduction(sandbox: &Sandbox, seed: &Value, control: &str) -> Value {

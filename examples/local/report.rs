@@ -1,114 +1,163 @@
-//! Prints what happened, request by request, and how it looks in Glint afterwards. In colour on a terminal, plain when piped.
+//! Prints what happened: who asked for what, request by request, and how Glint and GitLab look afterwards.
 
-use std::io::IsTerminal as _;
+use std::error::Error;
+use std::io::{self, IsTerminal as _, Write as _};
 
-use glint_gitlab_trigger::app::Failure;
-use serde_json::value::RawValue;
+use sandbox::scene::{CLIENT_SECRET, Contents};
+use sandbox::view::{self, plain, shorten};
+use sandbox::{Call, Exchange, Sandbox};
+use serde_json::Value;
 
-use crate::prepare::CLIENT_SECRET;
-use sandbox::{Call, Exchange, Run, Sandbox};
+use crate::function::Invoked;
 
-/// More of a body than this hides the rest.
-const MAX_SHOWN_CHARS: usize = 320;
+type Printed = Result<(), Box<dyn Error>>;
 
-pub fn print_header(path: &str, sandbox: &Sandbox) {
-    println!("{} {path}", bold("event"));
-    println!(
-        "  GitLab, Glint and Secrets Manager are the sandbox at {}, {} and {}\n\n{}",
-        sandbox.gitlab.url(),
-        sandbox.glint.url(),
-        sandbox.secrets.url(),
-        bold("what the function prints")
-    );
+pub struct Report<'a> {
+    sandbox: &'a Sandbox,
+    path: &'a str,
+    contents: &'a Contents,
+    /// How many requests were printed.
+    printed: usize,
 }
 
-pub fn print_result(sandbox: &Sandbox, answer: Result<Box<RawValue>, Failure>) {
-    let exchanges = sandbox.journal.exchanges();
-    let began = exchanges.first().map(|first| first.started);
-    println!("\n{}", bold("what the function did"));
-    for (index, exchange) in exchanges.iter().enumerate() {
-        let at = began.map_or(0.0, |began| (exchange.started - began).as_secs_f64() * 1000.0);
-        print_exchange(index + 1, at, exchange, sandbox);
+impl<'a> Report<'a> {
+    pub fn new(sandbox: &'a Sandbox, path: &'a str, contents: &'a Contents) -> Self {
+        Self { sandbox, path, contents, printed: 0 }
     }
-    println!("\n{}", bold("what its source is answered"));
-    match answer {
-        Ok(answer) => println!("  {}", answer.get()),
-        Err(failure) => println!("  the invocation fails, so that the event is redelivered: {failure}"),
+
+    /// Who did what, before the function is called.
+    pub fn introduce(&self) -> Printed {
+        let mut text = format!("{}\n", bold(&format!("event {}", self.path)));
+        for run in &self.contents.runs {
+            let inputs = run.inputs.as_object().into_iter().flatten();
+            let inputs: Vec<String> = inputs.map(|(name, value)| format!("{name}={}", shorten(&plain(value)))).collect();
+            text += &format!("  {} ran the action \"{}\" in Glint: run {}\n", run.person, run.action, run.run_id);
+            text += &format!("    inputs   {}\n", inputs.join(", "));
+            text += &run.project.as_ref().map(|path| format!("    project  {path}\n")).unwrap_or_default();
+        }
+        for hook in &self.contents.hooks {
+            text += &format!("  GitLab says: pipeline {} of {} is {}\n", hook.pipeline, hook.project, hook.status);
+        }
+        if self.contents == &Contents::default() {
+            text += "  nobody's run: the function itself is asked\n";
+        }
+        print(&text)
     }
-    for run in sandbox.glint.runs() {
-        print_run(&run);
+
+    /// The requests since the last call of this.
+    pub fn requests(&mut self, title: &str) -> Printed {
+        let exchanges = self.sandbox.journal.exchanges();
+        let new = &exchanges[self.printed..];
+        let mut text = format!("\n{}\n", bold(title));
+        for exchange in new {
+            let at = exchange.started.duration_since(new[0].started).as_secs_f64() * 1000.0;
+            text += &request(exchange, at);
+        }
+        self.printed = exchanges.len();
+        print(&text)
     }
-    for entity in sandbox.glint.entities() {
-        println!("\n{} {}", bold("entity"), shortened(&format!("{entity:?}")));
-    }
-    for pipeline in sandbox.gitlab.pipelines() {
-        println!("\n{} {}", bold("pipeline"), pipeline.web_url);
-        println!("  project    {}", pipeline.project);
-        println!("  ref        {}", pipeline.r#ref);
-        for (name, value) in &pipeline.variables {
-            println!("  variable   {name}={}", shortened(value));
+
+    /// What the event source is answered. The lines of a check are printed as a person reads them.
+    pub fn response(&self, invoked: &Invoked) -> Printed {
+        let title = bold("what its event source is answered");
+        match &invoked.response {
+            Ok(response) => {
+                let value: Value = serde_json::from_str(response).unwrap_or_default();
+                let text = if value["checks"].is_array() { checks(&value) } else { format!("  {response}\n") };
+                print(&format!("\n{title}\n{text}"))
+            }
+            Err(why) => print(&format!("\n{title}\n  the invocation fails, so that the event is delivered again: {why}\n")),
         }
     }
+
+    /// How Glint and GitLab look.
+    pub fn state(&self) -> Printed {
+        print(&view::state(self.sandbox, bold))
+    }
+
+    pub fn log(&self, log: &str) -> Printed {
+        print(&format!("\n{}\n{log}", bold("what the function printed: its log and its metrics")))
+    }
 }
 
-fn print_exchange(number: usize, at: f64, exchange: &Exchange, sandbox: &Sandbox) {
-    let took = exchange.ended.map_or(0.0, |ended| (ended - exchange.started).as_secs_f64() * 1000.0);
+/// The event as SQS delivers it the second time.
+pub fn second_receive(event: &str) -> String {
+    event.replace(r#""ApproximateReceiveCount": "1""#, r#""ApproximateReceiveCount": "2""#)
+}
+
+fn request(exchange: &Exchange, at: f64) -> String {
+    let took = exchange.ended.map_or(0.0, |ended| ended.duration_since(exchange.started).as_secs_f64() * 1000.0);
     let status = exchange.status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
-    println!("{number:>3}  {at:>6.1} ms  {}", bold(describe(exchange.call)));
-    println!("                {} {} -> {status} in {took:.1} ms", exchange.method, exchange.path_and_query);
-    let sent = exchange.text();
-    if !sent.is_empty() {
-        println!("                {}", shortened(&redacted(&sent, sandbox)));
+    let (method, path) = (&exchange.method, &exchange.path_and_query);
+    let mut text = format!("  {at:>6.1} ms  {}\n", bold(&meaning(exchange)));
+    text += &format!("             {method} {path} -> {status} in {took:.1} ms\n");
+    let body = exchange.text();
+    if !body.is_empty() {
+        text += &format!("             {}\n", shorten(&hide(&body)));
+    }
+    text
+}
+
+fn meaning(exchange: &Exchange) -> String {
+    let body = exchange.json();
+    match exchange.call {
+        Call::GetSecret => format!("read the secret `{}`", body["SecretId"].as_str().unwrap_or_default()),
+        Call::Login => "log in to Glint".to_owned(),
+        Call::GetRun => "read the run's state".to_owned(),
+        Call::FindRuns => "search Glint for runs".to_owned(),
+        Call::PatchRun if body["externalRunId"].as_str().is_some_and(|id| id.starts_with("gl_claim_")) => {
+            "claim the run".to_owned()
+        }
+        Call::PatchRun if body["status"].is_string() => "end the run".to_owned(),
+        Call::PatchRun => "update the run".to_owned(),
+        Call::PostLog => "add a line to the run's log".to_owned(),
+        Call::UpsertEntity => "write the deployment entity".to_owned(),
+        Call::Trigger if body["ref"].as_str().is_some_and(|name| name.contains("..")) => {
+            "try the trigger token, with a ref that cannot exist".to_owned()
+        }
+        Call::Trigger => "trigger the pipeline".to_owned(),
+        Call::ListPipelines | Call::GetPipeline | Call::PipelineVariables | Call::PipelineJobs => {
+            "look a pipeline up".to_owned()
+        }
+        _ => "another request".to_owned(),
     }
 }
 
-fn describe(call: Call) -> &'static str {
-    match call {
-        Call::GetSecret => "read a secret",
-        Call::Login => "log in to Glint",
-        Call::GetRun => "look how the run stands",
-        Call::FindRuns => "look for the pipeline's run",
-        Call::PatchRun => "tell Glint how the run stands now",
-        Call::PostLog => "add a line to the run's log",
-        Call::UpsertEntity => "write the deployment entity",
-        Call::Trigger => "trigger the pipeline",
-        Call::ListPipelines | Call::GetPipeline | Call::PipelineVariables | Call::PipelineJobs => "look a pipeline up",
-        _ => "another request",
-    }
-}
-
-/// A body as it was sent, but for the sandbox's secrets.
-fn redacted(body: &str, sandbox: &Sandbox) -> String {
-    let tokens = sandbox.gitlab.projects().into_iter().flat_map(|project| project.tokens);
-    tokens.chain([CLIENT_SECRET.to_owned()]).fold(body.to_owned(), |body, secret| body.replace(&secret, "[redacted]"))
-}
-
-fn print_run(run: &Run) {
-    println!("\n{} {}", bold("run in Glint"), run.id);
-    println!("  status     {}", run.status);
-    let parts = [
-        ("label", run.status_label.clone()),
-        ("link", Some(run.links().join(" "))),
-        ("external", run.external_run_id.clone()),
-        ("summary", run.summary.clone()),
-    ];
-    for (name, text) in parts {
-        if let Some(text) = text.filter(|text| !text.is_empty()) {
-            println!("  {name:<10} {}", text.replace('\n', "\n             "));
+/// One line for each thing that was checked.
+fn checks(report: &Value) -> String {
+    let mut text = String::new();
+    for line in report["checks"].as_array().into_iter().flatten() {
+        let mark = if line["ok"] == true { "ok    " } else { "FAILED" };
+        text += &format!("  {mark}  {}: {}\n", plain(&line["check"]), plain(&line["detail"]));
+        if let Some(hint) = line["hint"].as_str() {
+            text += &format!("          hint: {hint}\n");
         }
     }
-    for log in &run.logs {
-        println!("  log        {}", log.message.replace('\n', "\n             "));
-    }
+    text + &format!("  together: {}\n", if report["ok"] == true { "ok" } else { "not ok" })
 }
 
-fn shortened(text: &str) -> String {
-    match text.char_indices().nth(MAX_SHOWN_CHARS) {
-        Some((end, _)) => format!("{}… ({} bytes)", &text[..end], text.len()),
-        None => text.to_owned(),
+/// A body as it was sent, but for its secrets.
+fn hide(body: &str) -> String {
+    let mut text = body.replace(CLIENT_SECRET, "[redacted]");
+    while let Some(start) = text.find("glptt-") {
+        let end = text[start..].find('"').map_or(text.len(), |end| start + end);
+        text.replace_range(start..end, "[redacted]");
     }
+    text
 }
 
 fn bold(text: &str) -> String {
-    if std::io::stdout().is_terminal() { format!("\u{1b}[1m{text}\u{1b}[0m") } else { text.to_owned() }
+    let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) || !io::stdout().is_terminal();
+    if is_plain { text.to_owned() } else { format!("\u{1b}[1m{text}\u{1b}[0m") }
+}
+
+/// Fails where nobody reads any more.
+pub fn print(text: &str) -> Printed {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    Ok(out.flush()?)
+}
+
+pub fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }

@@ -2,6 +2,7 @@
 //!
 //! | request | body | what it does |
 //! |---|---|---|
+//! | `GET /` | | how Glint and GitLab look, as text for a person |
 //! | `GET /state` | | projects, pipelines, runs, entities, secret reads, queue, strays, exchanges without their bodies |
 //! | `POST /runs`, `POST /projects` | one of a seed's `runs` or `projects` | creates it or changes it |
 //! | `POST /secrets` | names and values | puts them, also where one was denied or deleted |
@@ -17,10 +18,15 @@ use crate::seed;
 use chrono::{DateTime, Utc};
 use sandbox::gitlab::Project;
 use sandbox::http::{Answer, Request};
-use sandbox::{Entity, Exchange, Job, Log, Message, Pipeline, Run, Sandbox, clock};
+use sandbox::{Entity, Exchange, Job, Log, Message, Pipeline, Run, Sandbox, clock, view};
 use serde_json::{Map, Value, json};
 
 pub fn answer(sandbox: &Sandbox, request: &Request) -> Answer {
+    if let ("GET", path) = request.route()
+        && path == [""]
+    {
+        return Answer::text(200, &view::state(sandbox, str::to_owned));
+    }
     match act(sandbox, request) {
         Ok(Some(value)) => Answer::json(200, &value),
         Ok(None) => Answer::json(404, &json!({ "error": "the control API has no such route" })),

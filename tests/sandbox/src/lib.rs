@@ -19,12 +19,14 @@ pub mod queue;
 mod ruby_json;
 pub mod runtime;
 pub mod samples;
+pub mod scene;
 pub mod secrets;
 pub mod server;
 pub mod service;
 pub mod signing;
 pub mod spellings;
 pub mod tls;
+pub mod view;
 
 pub use clock::Clock;
 pub use faults::Fault;

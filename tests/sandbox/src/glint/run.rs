@@ -69,6 +69,11 @@ impl Run {
         matches!(self.status.as_str(), "SUCCESS" | "FAILURE" | "DECLINED")
     }
 
+    /// Whether anything was ever written to it, or said in its log.
+    pub fn was_written(&self) -> bool {
+        !self.writes.is_empty() || !self.logs.is_empty()
+    }
+
     /// The links as texts, whether one or a list was written.
     pub fn links(&self) -> Vec<String> {
         let text = |link: &Value| link.as_str().map(str::to_owned);
