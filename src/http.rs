@@ -1,27 +1,45 @@
 //! The one HTTP client of all upstreams: one TLS configuration, no redirects, no decompression, capped bodies, a limit on every wait.
 
-use std::sync::{Arc, Mutex};
+// With its path, since the benchmark's bare loop takes this file from elsewhere.
+#[path = "http/connect_ahead.rs"]
+mod connect_ahead;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, Utc};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::HeaderMap;
-use reqwest::{Client, Request, Url, redirect};
+use reqwest::{Client, Method, Request, Url, redirect};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
 use crate::deadlines::{CONNECT_TIMEOUT, IDLE_TIMEOUT};
+use connect_ahead::ConnectAhead;
 
-/// Sends requests. Cloning is cheap and shares the connections.
+/// Sends requests to one upstream. Cloning is cheap and shares the connections.
 #[derive(Clone)]
 pub struct Http {
-    tls: rustls::ClientConfig,
-    pool: Arc<Mutex<Pool>>,
+    shared: Arc<Shared>,
+    connections: Arc<Mutex<Connections>>,
 }
 
-struct Pool {
+/// What all upstreams share.
+struct Shared {
+    tls: rustls::ClientConfig,
+    used_at: Mutex<Option<SystemTime>>,
+    /// Counts how often idle connections were discarded.
+    generation: AtomicU64,
+}
+
+/// The connections to one upstream, of one generation.
+struct Connections {
+    generation: u64,
     client: Client,
-    used_at: Option<SystemTime>,
+    ahead: ConnectAhead,
+    /// Whether anything was sent or begun on them.
+    used: bool,
 }
 
 /// Where an upstream's API begins: the base of its URLs, read once.
@@ -124,24 +142,61 @@ impl Http {
             .map_err(|error| error.to_string())?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        let client = client(&tls)?;
-        Ok(Self { tls, pool: Arc::new(Mutex::new(Pool { client, used_at: None })) })
+        let connections = Connections::new(&tls, 0)?;
+        let shared = Shared { tls, used_at: Mutex::default(), generation: AtomicU64::new(0) };
+        Ok(Self { shared: Arc::new(shared), connections: Arc::new(Mutex::new(connections)) })
     }
 
-    /// Starts afresh with connections if the last use lies too far back at `now`. To be called when an invocation begins.
-    pub fn discard_idle_connections(&self, now: SystemTime) {
-        let mut pool = self.pool.lock().expect("no panic while the lock is held");
-        let idle =
-            pool.used_at.is_some_and(|used_at| now.duration_since(used_at).is_ok_and(|idle| idle > IDLE_TIMEOUT));
-        if idle && let Ok(client) = client(&self.tls) {
-            pool.client = client;
+    /// The same for another upstream, with connections of its own.
+    pub fn for_upstream(&self) -> Result<Self, String> {
+        let connections = Connections::new(&self.shared.tls, self.shared.generation.load(Ordering::Relaxed))?;
+        Ok(Self { shared: Arc::clone(&self.shared), connections: Arc::new(Mutex::new(connections)) })
+    }
+
+    /// Discards the connections of all upstreams that were idle for too long at `now`. To be called when an invocation begins. Whether it
+    /// begins without connections.
+    pub fn discard_idle_connections(&self, now: SystemTime) -> bool {
+        let mut used_at = self.shared.used_at.lock().expect("no panic while the lock is held");
+        let is_idle = |used_at: SystemTime| now.duration_since(used_at).is_ok_and(|idle| idle > IDLE_TIMEOUT);
+        let idle = used_at.is_some_and(is_idle);
+        if idle {
+            self.shared.generation.fetch_add(1, Ordering::Relaxed);
         }
-        pool.used_at = Some(now);
+        used_at.replace(now).is_none() || idle
+    }
+
+    /// Begins a connection to the server of `url`, unless there is one: its handshakes run beside whatever comes first. Nothing is sent on it.
+    pub async fn connect_ahead(&self, url: Url) {
+        let (client, ahead) = {
+            let mut connections = self.connections();
+            // On a connection that is there already, the request that asks for one would be sent.
+            if std::mem::replace(&mut connections.used, true) {
+                return;
+            }
+            (connections.client.clone(), connections.ahead.clone())
+        };
+        ahead.begin(client.execute(Request::new(Method::GET, url))).await;
+    }
+
+    /// The connections of the current generation.
+    fn connections(&self) -> MutexGuard<'_, Connections> {
+        let generation = self.shared.generation.load(Ordering::Relaxed);
+        let mut connections = self.connections.lock().expect("no panic while the lock is held");
+        if connections.generation != generation
+            && let Ok(fresh) = Connections::new(&self.shared.tls, generation)
+        {
+            *connections = fresh;
+        }
+        connections
     }
 
     /// Sends `request` and reads at most `cap` bytes of its answer; `limit` is for all of it.
     pub async fn send(&self, request: Request, cap: usize, limit: Duration) -> Result<Response, SendError> {
-        let client = self.pool.lock().expect("no panic while the lock is held").client.clone();
+        let client = {
+            let mut connections = self.connections();
+            connections.used = true;
+            connections.client.clone()
+        };
         let exchange = async {
             let mut response = client.execute(request).await.map_err(no_answer)?;
             let mut body = Vec::new();
@@ -158,22 +213,36 @@ impl Http {
     }
 }
 
-fn client(tls: &rustls::ClientConfig) -> Result<Client, String> {
+impl Connections {
+    fn new(tls: &rustls::ClientConfig, generation: u64) -> Result<Self, String> {
+        let ahead = ConnectAhead::default();
+        Ok(Self { generation, client: client(tls, ahead.clone())?, ahead, used: false })
+    }
+}
+
+fn client(tls: &rustls::ClientConfig, ahead: ConnectAhead) -> Result<Client, String> {
     let builder =
         Client::builder().tls_backend_preconfigured(tls.clone()).redirect(redirect::Policy::none()).referer(false);
     let builder = builder
         .connect_timeout(CONNECT_TIMEOUT)
+        .connector_layer(ahead)
         .pool_idle_timeout(IDLE_TIMEOUT)
         .user_agent(concat!("glint-gitlab-trigger/", env!("CARGO_PKG_VERSION")));
     builder.build().map_err(cause)
 }
 
 fn no_answer(error: reqwest::Error) -> SendError {
-    if error.is_connect() || error.is_builder() {
+    if error.is_connect() || error.is_builder() || was_closed_before(&error) {
         SendError::NotSent(cause(error))
     } else {
         SendError::ResponseLost(cause(error))
     }
+}
+
+/// Whether the connection was closed before anything of the request was written.
+fn was_closed_before(error: &reqwest::Error) -> bool {
+    let mut sources = std::iter::successors(std::error::Error::source(error), |error| error.source());
+    sources.any(|source| source.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled))
 }
 
 /// The innermost cause in words: reqwest's own name the URL.
