@@ -14,11 +14,14 @@ mod send_trigger;
 mod start_run;
 mod sweep;
 mod verify_delivery;
+mod warm_up;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime};
 
+use futures_util::future::{Either, select};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
@@ -35,6 +38,7 @@ use crate::telemetry::Metric;
 use crate::trigger::Policy;
 use crate::{aws, json, trigger};
 use context::Context;
+use warm_up::Needs;
 
 /// Tells the time of day. Real in Lambda; a simulation brings its own.
 pub type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
@@ -89,9 +93,9 @@ impl App {
         Ok(Arc::new(Self {
             policy,
             settings: SourceSettings { dead_letter_queue_arn: config.dead_letter_queue_arn.clone(), max_message_bytes },
-            glint: Glint::new(http.clone(), BaseUrl::parse(&config.glint_url)?, load_credentials(&secrets)),
+            glint: Glint::new(http.for_upstream()?, BaseUrl::parse(&config.glint_url)?, load_credentials(&secrets)),
             secrets,
-            gitlab: GitLab::new(http.clone(), BaseUrl::parse(&config.gitlab_url)?),
+            gitlab: GitLab::new(http.for_upstream()?, BaseUrl::parse(&config.gitlab_url)?),
             queue: config.runs_queue_url.as_deref().map(|url| Queue::new(aws::sqs_client(&config.aws, &http), url)),
             http,
             config,
@@ -106,11 +110,9 @@ impl App {
         // The first invocation may come long after: it must not trust the connections that are made here.
         self.http.discard_idle_connections(now);
         let context = Context::new(self, now, Instant::now() + WARM_UP_TIMEOUT);
-        let (login, tokens) = tokio::join!(
-            context.glint(self.glint.log_in(context.freshness())),
-            self.secrets.projects(context.freshness())
-        );
-        drop((login, tokens));
+        // A function that feeds a queue and ends no dead letters is probably the one behind the URL, which only enqueues.
+        let only_enqueues = self.queue.is_some() && self.config.dead_letter_queue_arn.is_none();
+        context.warm_up(if only_enqueues { Needs::Verification } else { Needs::Everything }).await;
     }
 
     /// Handles one event. An error makes its source bring it again.
@@ -120,7 +122,7 @@ impl App {
         invocation: Invocation,
     ) -> Result<Box<RawValue>, Failure> {
         let now = (self.clock)();
-        self.http.discard_idle_connections(now);
+        let is_cold = self.http.discard_idle_connections(now);
         let left = invocation.left(now);
         let context = Context::new(self, now, Instant::now() + left);
         let answer = match source::parse(payload, &self.settings) {
@@ -132,13 +134,23 @@ impl App {
             Ok(Event::Check(request)) => Ok(json::raw(&context.check(&request).await)),
             Ok(Event::Sweep) => Ok(json::raw(&context.sweep().await)),
             Ok(Event::Deliveries(deliveries, respond)) => {
-                let handled = context.deliver(deliveries).await;
+                let needs = Needs::of(&deliveries, self.queue.is_some());
+                let warm_up = context.warm_up(if is_cold { needs } else { Needs::Nothing });
+                let handled = alongside(warm_up, context.deliver(deliveries)).await;
                 respond(&handled).map_err(|error| Failure { kind: "RetryRequested", message: error.to_string() })
             }
         };
         context.metrics.add(Metric::SecretReads, self.secrets.take_reads());
         context.metrics.print(&self.config.function_name, now);
         answer
+    }
+}
+
+/// Awaits `work`, with `other` beside it for as long as that lasts.
+async fn alongside<T>(other: impl Future<Output = ()>, work: impl Future<Output = T>) -> T {
+    match select(pin!(other), pin!(work)).await {
+        Either::Left(((), work)) => work.await,
+        Either::Right((done, _)) => done,
     }
 }
 

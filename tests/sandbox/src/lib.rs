@@ -16,6 +16,7 @@ mod malformed;
 mod ordered;
 mod payload;
 pub mod queue;
+pub mod relay;
 pub mod runtime;
 pub mod secrets;
 pub mod server;
