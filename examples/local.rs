@@ -128,7 +128,8 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
 
 /// A run whose pipeline ended, and whose hook never came: what a sweep is for.
 async fn forget_a_pipeline(sandbox: &Sandbox) -> Result<(), Box<dyn Error>> {
-    let text = std::fs::read_to_string("events/direct.json").map_err(|error| unreadable("events/direct.json", &error))?;
+    let text =
+        std::fs::read_to_string("events/direct.json").map_err(|error| unreadable("events/direct.json", &error))?;
     scene::prepare(sandbox, &serde_json::from_str(&text)?);
     function::invoke(sandbox, &text).await?;
     let pipeline = sandbox.gitlab.pipelines().pop().ok_or("the sandbox has no pipeline")?;

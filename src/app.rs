@@ -19,10 +19,13 @@ mod start_run;
 mod sweep;
 mod sweep_report;
 mod verify_delivery;
+mod warm_up;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use futures_util::future::{Either, select};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
@@ -45,6 +48,7 @@ use attempt::Attempt;
 use context::{Context, GlintShows, Services};
 use enqueue::Enqueued;
 use verify_delivery::Task;
+use warm_up::{Needs, warm_up};
 
 pub use context::Clock;
 
@@ -94,9 +98,9 @@ impl App {
             SourceSettings { dead_letter_queue_arn: config.dead_letter_queue_arn.clone(), max_message_bytes };
         let services = Arc::new(Services {
             policy,
-            glint: Glint::new(http.clone(), BaseUrl::parse(&config.glint_url)?, load_credentials(&secrets)),
+            glint: Glint::new(http.for_upstream()?, BaseUrl::parse(&config.glint_url)?, load_credentials(&secrets)),
             secrets,
-            gitlab: GitLab::new(http.clone(), BaseUrl::parse(&config.gitlab_url)?),
+            gitlab: GitLab::new(http.for_upstream()?, BaseUrl::parse(&config.gitlab_url)?),
             queue: config.runs_queue_url.as_deref().map(|url| Queue::new(aws::sqs_client(&config.aws, &http), url)),
             config,
             clock,
@@ -105,22 +109,16 @@ impl App {
         Ok(Arc::new(Self { services, settings, http }))
     }
 
-    /// Reads the secrets and logs in ahead of the first invocation, as far as that works: what fails here is met again, and told, there.
+    /// Opens ahead of the first invocation what it will need, as far as that works: what fails here is met again, and reported, there.
     ///
-    /// A function that only enqueues (it has a runs queue, and dead letters go to another) needs neither.
+    /// A function that only enqueues (it has a runs queue, and dead letters go to another) needs no more than the client secret.
     pub async fn warm_up(self: &Arc<Self>) {
-        if self.services.queue.is_some() && self.services.config.dead_letter_queue_arn.is_none() {
-            return;
-        }
         let now = (self.services.clock)();
         // The first invocation may come long after: it must not trust the connections that are made here.
         self.http.discard_idle_connections(now);
         let context = Context::new(&self.services, now, Instant::now() + WARM_UP_TIMEOUT);
-        let (login, tokens) = tokio::join!(
-            context.glint(self.services.glint.log_in(context.freshness())),
-            self.services.secrets.token_keys(context.freshness())
-        );
-        drop((login, tokens));
+        let only_enqueues = self.services.queue.is_some() && self.services.config.dead_letter_queue_arn.is_none();
+        warm_up(&context, if only_enqueues { Needs::Verification } else { Needs::Everything }).await;
     }
 
     /// Handles one event. An error makes its source bring it again.
@@ -130,7 +128,7 @@ impl App {
         invocation: Invocation,
     ) -> Result<Box<RawValue>, Failure> {
         let now = (self.services.clock)();
-        self.http.discard_idle_connections(now);
+        let is_cold = self.http.discard_idle_connections(now);
         let left = invocation.left(now);
         let context = Context::new(&self.services, now, Instant::now() + left);
         let answer = match source::parse(payload, &self.settings) {
@@ -143,13 +141,23 @@ impl App {
             Ok(Event::Sweep) => Ok(json::raw(&context.sweep().await)),
             Ok(Event::Deliveries(deliveries, respond)) => {
                 let handle = |task, metadata| handle_task(&context, task, metadata);
-                let handled = batch::handle_all(&context, deliveries, handle).await;
+                let needs = Needs::of(&deliveries, self.services.queue.is_some());
+                let warm_up = warm_up(&context, if is_cold { needs } else { Needs::Nothing });
+                let handled = alongside(warm_up, batch::handle_all(&context, deliveries, handle)).await;
                 respond(&handled).map_err(|error| Failure { kind: "RetryRequested", message: error.to_string() })
             }
         };
         context.metrics.add(Metric::SecretReads, self.services.secrets.take_reads());
         context.metrics.print(&self.services.config.function_name, self.services.config.log_level, now);
         answer
+    }
+}
+
+/// Awaits `work`, with `other` beside it for as long as that lasts.
+async fn alongside<T>(other: impl Future<Output = ()>, work: impl Future<Output = T>) -> T {
+    match select(pin!(other), pin!(work)).await {
+        Either::Left(((), work)) => work.await,
+        Either::Right((done, _)) => done,
     }
 }
 
@@ -170,7 +178,12 @@ async fn handle_task(context: &Context, task: Task, metadata: DeliveryMetadata) 
     }
     let lost_answers_before = context.app.glint.lost_answers();
     let handled = match task {
-        Task::Start { run, .. } => return handle_run(context, &run, &metadata).await,
+        Task::Start { run, .. } => {
+            // For a request to the URL nothing was opened before it was verified.
+            let is_http = matches!(metadata.source, Source::Http);
+            let warm_up = warm_up(context, if is_http { Needs::Everything } else { Needs::Nothing });
+            return alongside(warm_up, handle_run(context, &run, &metadata)).await;
+        }
         Task::Follow(event) => {
             let is_final = metadata.source.is_final_attempt(context.app.config.max_receives, context.utc());
             context.follow(&event, is_final || metadata.source.is_dead_letter_queue()).await

@@ -77,6 +77,13 @@ impl GitLab {
         Self { http, base }
     }
 
+    /// Begins a connection that the next request will use. Nothing is sent.
+    pub async fn connect_ahead(&self) {
+        if let Ok(url) = self.base.below("api/v4/version") {
+            self.http.connect_ahead(url).await;
+        }
+    }
+
     /// The project's page.
     pub fn project_url(&self, project: &str) -> String {
         format!("{}/{project}", self.base.as_str())

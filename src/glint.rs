@@ -110,6 +110,13 @@ impl Glint {
         }
     }
 
+    /// Begins a connection that the next request will use. Nothing is sent.
+    pub async fn connect_ahead(&self) {
+        if let Ok(url) = self.base.below("auth/access_token") {
+            self.http.connect_ahead(url).await;
+        }
+    }
+
     /// The run's state.
     pub async fn run(&self, id: &RunId, freshness: Freshness) -> Result<RunState, GlintError> {
         let path = &path_of(id);

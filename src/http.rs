@@ -1,30 +1,45 @@
 //! The one HTTP client of all upstreams: one TLS configuration, no redirects, no decompression, capped bodies, a limit on every wait.
 
+mod connect_ahead;
 mod tls;
 
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, Utc};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::HeaderMap;
-use reqwest::{Client, NoProxy, Proxy, Request, Url, redirect};
+use reqwest::{Client, Method, NoProxy, Proxy, Request, Url, redirect};
 use secrecy::ExposeSecret as _;
 
 use crate::config::{ProxySettings, TrustedCertificates};
 use crate::deadlines::{CONNECT_TIMEOUT, IDLE_TIMEOUT};
+use connect_ahead::ConnectAhead;
 
-/// Sends requests. Cloning is cheap and shares the connections.
+/// Sends requests to one upstream. Cloning is cheap and shares the connections.
 #[derive(Clone)]
 pub struct Http {
-    tls: rustls::ClientConfig,
-    proxy: Option<Proxy>,
-    pool: Arc<Mutex<Pool>>,
+    shared: Arc<Shared>,
+    connections: Arc<Mutex<Connections>>,
 }
 
-struct Pool {
+/// What all upstreams share.
+struct Shared {
+    tls: rustls::ClientConfig,
+    proxy: Option<Proxy>,
+    used_at: Mutex<Option<SystemTime>>,
+    /// Counts how often idle connections were discarded.
+    generation: AtomicU64,
+}
+
+/// The connections to one upstream, of one generation.
+struct Connections {
+    generation: u64,
     client: Client,
-    used_at: Option<SystemTime>,
+    ahead: ConnectAhead,
+    /// Whether anything was sent or begun on them.
+    used: bool,
 }
 
 /// Where an upstream's API begins: the base of its URLs, read once.
@@ -112,24 +127,64 @@ impl Http {
     pub fn new(trusted: &TrustedCertificates, proxy: Option<&ProxySettings>) -> Result<Self, String> {
         let tls = tls::client_config(&trusted.certificates)?;
         let proxy = proxy.map(proxy_for).transpose()?;
-        let client = client(&tls, proxy.as_ref())?;
-        Ok(Self { tls, proxy, pool: Arc::new(Mutex::new(Pool { client, used_at: None })) })
+        let shared = Shared { tls, proxy, used_at: Mutex::default(), generation: AtomicU64::new(0) };
+        Self::with(Arc::new(shared))
     }
 
-    /// Starts afresh with connections if the last use lies too far back at `now`. To be called when an invocation begins.
-    pub fn discard_idle_connections(&self, now: SystemTime) {
-        let mut pool = self.pool.lock().expect("no panic while the lock is held");
-        let idle =
-            pool.used_at.is_some_and(|used_at| now.duration_since(used_at).is_ok_and(|idle| idle > IDLE_TIMEOUT));
-        if idle && let Ok(client) = client(&self.tls, self.proxy.as_ref()) {
-            pool.client = client;
+    /// The same for another upstream, with connections of its own.
+    pub fn for_upstream(&self) -> Result<Self, String> {
+        Self::with(Arc::clone(&self.shared))
+    }
+
+    fn with(shared: Arc<Shared>) -> Result<Self, String> {
+        let connections = shared.connections()?;
+        Ok(Self { shared, connections: Arc::new(Mutex::new(connections)) })
+    }
+
+    /// Discards the connections of all upstreams that were idle for too long at `now`. To be called when an invocation begins. Whether it
+    /// begins without connections.
+    pub fn discard_idle_connections(&self, now: SystemTime) -> bool {
+        let mut used_at = self.shared.used_at.lock().expect("no panic while the lock is held");
+        let is_old = |used_at: SystemTime| now.duration_since(used_at).is_ok_and(|idle| idle > IDLE_TIMEOUT);
+        let is_idle = used_at.is_some_and(is_old);
+        if is_idle {
+            self.shared.generation.fetch_add(1, Ordering::Relaxed);
         }
-        pool.used_at = Some(now);
+        used_at.replace(now).is_none() || is_idle
+    }
+
+    /// Begins a connection to the server of `url`, unless there is one: its handshakes run beside whatever comes first. Nothing is sent on it.
+    pub async fn connect_ahead(&self, url: Url) {
+        let (client, ahead) = {
+            let mut connections = self.connections();
+            // On a connection that is there already, the request that asks for one would be sent.
+            if std::mem::replace(&mut connections.used, true) {
+                return;
+            }
+            (connections.client.clone(), connections.ahead.clone())
+        };
+        ahead.begin(client.execute(Request::new(Method::GET, url))).await;
+    }
+
+    /// The connections of the current generation.
+    fn connections(&self) -> MutexGuard<'_, Connections> {
+        let generation = self.shared.generation.load(Ordering::Relaxed);
+        let mut connections = self.connections.lock().expect("no panic while the lock is held");
+        if connections.generation != generation
+            && let Ok(fresh) = self.shared.connections()
+        {
+            *connections = fresh;
+        }
+        connections
     }
 
     /// Sends `request` and reads at most `cap` bytes of its answer; `limit` is for all of it.
     pub async fn send(&self, request: Request, cap: usize, limit: Duration) -> Result<Response, SendError> {
-        let client = self.pool.lock().expect("no panic while the lock is held").client.clone();
+        let client = {
+            let mut connections = self.connections();
+            connections.used = true;
+            connections.client.clone()
+        };
         let exchange = async {
             let mut response = client.execute(request).await.map_err(no_answer)?;
             let mut body = Vec::new();
@@ -152,7 +207,16 @@ fn proxy_for(settings: &ProxySettings) -> Result<Proxy, String> {
     Ok(proxy.no_proxy(settings.exceptions.as_deref().and_then(NoProxy::from_string)))
 }
 
-fn client(tls: &rustls::ClientConfig, proxy: Option<&Proxy>) -> Result<Client, String> {
+impl Shared {
+    /// Fresh connections to one upstream: none is open yet.
+    fn connections(&self) -> Result<Connections, String> {
+        let ahead = ConnectAhead::default();
+        let client = client(&self.tls, self.proxy.as_ref(), ahead.clone())?;
+        Ok(Connections { generation: self.generation.load(Ordering::Relaxed), client, ahead, used: false })
+    }
+}
+
+fn client(tls: &rustls::ClientConfig, proxy: Option<&Proxy>, ahead: ConnectAhead) -> Result<Client, String> {
     // Its own reading of the environment ignores what it cannot parse.
     let builder = Client::builder().no_proxy();
     let builder = proxy.into_iter().fold(builder, |builder, proxy| builder.proxy(proxy.clone()));
@@ -161,17 +225,24 @@ fn client(tls: &rustls::ClientConfig, proxy: Option<&Proxy>) -> Result<Client, S
         .redirect(redirect::Policy::none())
         .referer(false)
         .connect_timeout(CONNECT_TIMEOUT)
+        .connector_layer(ahead)
         .pool_idle_timeout(IDLE_TIMEOUT)
         .user_agent(concat!("glint-gitlab-trigger/", env!("CARGO_PKG_VERSION")));
     builder.build().map_err(cause)
 }
 
 fn no_answer(error: reqwest::Error) -> SendError {
-    if error.is_connect() || error.is_builder() {
+    if error.is_connect() || error.is_builder() || was_closed_before(&error) {
         SendError::NotSent(cause(error))
     } else {
         SendError::ResponseLost(cause(error))
     }
+}
+
+/// Whether the connection was closed before anything of the request was written.
+fn was_closed_before(error: &reqwest::Error) -> bool {
+    let mut sources = std::iter::successors(std::error::Error::source(error), |error| error.source());
+    sources.any(|source| source.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled))
 }
 
 /// The innermost cause in words: reqwest's own name the URL.

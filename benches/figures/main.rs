@@ -1,6 +1,6 @@
 //! What the function costs, measured on the built release binary and told in one table:
 //!
-//!     cargo bench --bench figures [-- [--quick | --long] [cold | warm | batch | economy | instructions]...]
+//!     cargo bench --bench figures [-- [--quick | --long] [cold | distance | warm | batch | economy | instructions]...]
 //!
 //! Without a name all is measured.
 //!
@@ -14,6 +14,7 @@ mod callgrind;
 mod cold;
 mod cores;
 mod cost;
+mod distance;
 mod economy;
 mod process;
 mod replay;
@@ -34,6 +35,8 @@ type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 pub struct Effort {
     /// Cold starts of each kind.
     starts: usize,
+    /// Starts with the upstreams at a distance.
+    distant_starts: usize,
     /// How often the function and the bare loops are started, to run in turns.
     sets: usize,
     /// The rounds of each set, and the runs in each.
@@ -45,10 +48,12 @@ pub struct Effort {
     long: usize,
 }
 
-const NAMES: [&str; 5] = ["cold", "warm", "batch", "economy", "instructions"];
+const NAMES: [&str; 6] = ["cold", "distance", "warm", "batch", "economy", "instructions"];
 
-const USUAL: Effort = Effort { starts: 40, sets: 10, rounds: 12, runs_a_round: 20, delayed: 200, long: 10_000 };
-const QUICK: Effort = Effort { starts: 6, sets: 2, rounds: 5, runs_a_round: 20, delayed: 12, long: 1_000 };
+const USUAL: Effort =
+    Effort { starts: 40, distant_starts: 9, sets: 10, rounds: 12, runs_a_round: 20, delayed: 200, long: 10_000 };
+const QUICK: Effort =
+    Effort { starts: 6, distant_starts: 3, sets: 2, rounds: 5, runs_a_round: 20, delayed: 12, long: 1_000 };
 const LONG: Effort = Effort { long: 100_000, ..USUAL };
 
 #[tokio::main(flavor = "current_thread")]
@@ -79,6 +84,9 @@ async fn main() -> Outcome {
     if wanted("cold") {
         cold::until_next(&programs, &authority, effort, &mut table).await?;
         cold::until_pipeline(&programs, &authority, effort, &mut table).await?;
+    }
+    if wanted("distance") {
+        distance::rows(&programs, &authority, effort, &mut table).await?;
     }
     if wanted("warm") {
         let cpu = warm::without_delay(&programs, &authority, effort, &mut table).await?;

@@ -30,7 +30,8 @@ impl<'a> Report<'a> {
         let mut text = format!("{}\n", bold(&format!("event {}", self.path)));
         for run in &self.contents.runs {
             let inputs = run.inputs.as_object().into_iter().flatten();
-            let inputs: Vec<String> = inputs.map(|(name, value)| format!("{name}={}", shorten(&plain(value)))).collect();
+            let inputs: Vec<String> =
+                inputs.map(|(name, value)| format!("{name}={}", shorten(&plain(value)))).collect();
             text += &format!("  {} ran the action \"{}\" in Glint: run {}\n", run.person, run.action, run.run_id);
             text += &format!("    inputs   {}\n", inputs.join(", "));
             text += &run.project.as_ref().map(|path| format!("    project  {path}\n")).unwrap_or_default();
@@ -66,7 +67,9 @@ impl<'a> Report<'a> {
                 let text = if value["checks"].is_array() { checks(&value) } else { format!("  {response}\n") };
                 print(&format!("\n{title}\n{text}"))
             }
-            Err(why) => print(&format!("\n{title}\n  the invocation fails, so that the event is delivered again: {why}\n")),
+            Err(why) => {
+                print(&format!("\n{title}\n  the invocation fails, so that the event is delivered again: {why}\n"))
+            }
         }
     }
 

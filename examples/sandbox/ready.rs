@@ -63,7 +63,8 @@ type Event = (PathBuf, Value, String);
 
 fn read_events(folder: &Path) -> Result<Vec<Event>, Box<dyn Error>> {
     let hint = "run this where `Cargo.toml` is";
-    let entries = std::fs::read_dir(folder).map_err(|error| format!("`events` cannot be read: {error}\n  hint: {hint}"))?;
+    let entries =
+        std::fs::read_dir(folder).map_err(|error| format!("`events` cannot be read: {error}\n  hint: {hint}"))?;
     let mut events = Vec::new();
     for entry in entries {
         let path = entry?.path();
@@ -103,8 +104,7 @@ async fn add_forgotten_pipeline(sandbox: &Sandbox) -> Result<(), Box<dyn Error>>
     let host = sandbox.gitlab.url().trim_start_matches("http://").to_owned();
     let path = format!("/api/v4/projects/{}/trigger/pipeline", FORGOTTEN_PROJECT.replace('/', "%2F"));
     let head = "content-type: application/json\r\nconnection: close\r\n";
-    let request =
-        format!("POST {path} HTTP/1.1\r\nhost: {host}\r\n{head}content-length: {}\r\n\r\n{body}", body.len());
+    let request = format!("POST {path} HTTP/1.1\r\nhost: {host}\r\n{head}content-length: {}\r\n\r\n{body}", body.len());
     let mut connection = TcpStream::connect(&host).await?;
     connection.write_all(request.as_bytes()).await?;
     connection.read_to_end(&mut Vec::new()).await?;

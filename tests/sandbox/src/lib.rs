@@ -16,6 +16,7 @@ mod malformed;
 mod ordered;
 mod payload;
 pub mod queue;
+pub mod relay;
 mod ruby_json;
 pub mod runtime;
 pub mod samples;
