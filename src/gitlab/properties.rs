@@ -10,33 +10,39 @@ use super::webhook;
 /// GitLab's rule for a path, character by character.
 fn is_path(path: &str) -> bool {
     let parts: Vec<&str> = path.split('/').collect();
-    (2..=21).contains(&parts.len()) && path.len() <= 1024 && parts.into_iter().all(is_part)
+    let is_groups = |group: &&str| !group.ends_with('.');
+    let (groups, ours) = (&parts[..parts.len() - 1], !path.to_ascii_lowercase().starts_with("api/v4/"));
+    (2..=21).contains(&parts.len())
+        && path.len() <= 1024
+        && ours
+        && groups.iter().all(is_groups)
+        && parts.iter().all(|part| is_part(part))
 }
 
 fn is_part(part: &str) -> bool {
-    let mut before = None;
     for (index, character) in part.chars().enumerate() {
         let fits = match character {
-            'a'..='z' | 'A'..='Z' | '0'..='9' | '_' => true,
+            'a'..='z' | 'A'..='Z' | '0'..='9' | '_' | '.' => true,
             '-' => index > 0,
-            '.' => before != Some('.'),
             _ => false,
         };
         if !fits {
             return false;
         }
-        before = Some(character);
     }
     let reserved = [".git", ".atom"]
         .iter()
         .any(|end| part.len() >= end.len() && part[part.len() - end.len()..].eq_ignore_ascii_case(end));
-    part.len() <= 255 && !reserved && !matches!(before, None | Some('-' | '.'))
+    (1..=255).contains(&part.len()) && !reserved && part != "." && part != ".."
 }
 
 /// `git check-ref-format --branch`, rule by rule as its manual lists them, and the two rules of our own.
 fn is_ref(name: &str) -> bool {
+    let is_short_enough = name.len() <= 255;
+    // A branch or tag by its whole name.
+    let name = name.strip_prefix("refs/heads/").or_else(|| name.strip_prefix("refs/tags/")).unwrap_or(name);
     let parts = || name.split('/');
-    let ours = !name.starts_with("refs/") && name.len() <= 255;
+    let ours = !name.starts_with("refs/") && is_short_enough;
     let one = parts().all(|part| !part.starts_with('.') && !part.ends_with(".lock"));
     let three = !name.contains("..");
     let four = name.chars().all(|c| !c.is_control() && !" ~^:".contains(c));
