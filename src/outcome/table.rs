@@ -1,4 +1,4 @@
-//! The table of outcomes, as the README carries it: made from the code, so that it cannot say anything else.
+//! The table of outcomes of `docs/outcomes.md`, made from the code.
 
 use super::{GivenUp, Handled, Outcome, RetryLater, Unconfirmed};
 use crate::gitlab::types::{Pipeline, PipelineEvent, PipelineStatus};
@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn the_readme_carries_the_table_of_outcomes() {
         let table = super::table();
-        let readme = include_str!("../../README.md");
-        assert!(readme.contains(&table), "the README's table of outcomes is not the code's, which is:\n\n{table}");
+        let document = include_str!("../../docs/outcomes.md");
+        assert!(document.contains(&table), "the table of `docs/outcomes.md` is not the code's, which is:\n\n{table}");
     }
 }

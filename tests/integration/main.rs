@@ -5,6 +5,7 @@ mod support;
 mod abuse;
 mod configuration;
 mod event_sources;
+mod examples;
 mod hooks;
 mod main_line;
 mod metrics;

@@ -1,4 +1,4 @@
-//! Every setting is in the code, the README and the template, with one default, and nowhere is there another.
+//! Every setting is in the code, `docs/configuration.md` and the template, with one default, and nowhere is there another.
 
 use std::collections::BTreeMap;
 
@@ -6,12 +6,11 @@ use glint_gitlab_trigger::config::{Config, UserInputsAs, VARIABLES};
 
 use crate::repository::documents::file;
 
-/// Variables and the last cells of their rows in the README's configuration table.
+/// Variables and the last cells of their rows in the first table of `docs/configuration.md`.
 fn tabled() -> BTreeMap<String, String> {
-    let readme = file("README.md");
-    let section = readme.split("\n## Configuration").nth(1).expect("the README has a section on configuration");
-    let section = section.split("\n## ").next().unwrap();
-    let rows = section.lines().filter(|line| line.starts_with("| `"));
+    let document = file("docs/configuration.md");
+    let table = document.split("\n## ").next().unwrap();
+    let rows = table.lines().filter(|line| line.starts_with("| `"));
     let cells = rows.map(|row| row.trim_matches('|').split(" | ").map(str::trim).collect::<Vec<_>>());
     cells.map(|cells| (cells[0].trim_matches('`').to_owned(), cells.last().unwrap().to_string())).collect()
 }
@@ -48,11 +47,11 @@ fn defaults() -> BTreeMap<&'static str, String> {
 fn every_setting_is_in_the_readme_and_no_other() {
     let tabled = tabled();
     for name in VARIABLES {
-        assert!(tabled.contains_key(name), "`{name}` is missing in the README's configuration table");
+        assert!(tabled.contains_key(name), "`{name}` is missing in `docs/configuration.md`");
     }
     for name in tabled.keys() {
         let known = VARIABLES.contains(&name.as_str());
-        assert!(known, "the README's configuration table has `{name}`, which is not in `VARIABLES` of `src/config.rs`");
+        assert!(known, "`docs/configuration.md` has `{name}`, which is not in `VARIABLES` of `src/config.rs`");
     }
 }
 
@@ -69,7 +68,10 @@ fn every_setting_but_one_is_set_by_the_template() {
 fn a_default_is_the_same_in_code_readme_and_template() {
     let (tabled, template) = (tabled(), file("template.yaml"));
     for (name, default) in defaults() {
-        assert!(tabled[name].contains(&format!("`{default}`")), "the README's default of `{name}` is not `{default}`");
+        assert!(
+            tabled[name].contains(&format!("`{default}`")),
+            "the default in `docs/configuration.md` of `{name}` is not `{default}`"
+        );
     }
     let defaults = defaults();
     for name in ["GITLAB_URL", "GLINT_API_URL", "MAX_RECEIVES"] {

@@ -38,6 +38,7 @@ pub struct HookMessage {
     pub run_id: Option<String>,
     pub project: String,
     pub pipeline: u64,
+    pub page: String,
     pub status: String,
 }
 
@@ -106,6 +107,7 @@ fn hook_message(body: &Value) -> HookMessage {
         run_id: payload["glint"]["runId"].as_str().map(str::to_owned),
         project: body["project"]["path_with_namespace"].as_str().unwrap_or_default().to_owned(),
         pipeline: attributes["id"].as_u64().unwrap_or_default(),
+        page: attributes["url"].as_str().unwrap_or_default().to_owned(),
         status: attributes["status"].as_str().unwrap_or_default().to_owned(),
     }
 }
@@ -132,10 +134,9 @@ pub fn prepare(sandbox: &Sandbox, event: &Value) -> Contents {
         sandbox.glint.run(&run.run_id).properties(run.inputs.clone());
     }
     for hook in &contents.hooks {
-        let url = format!("{}/{}/-/pipelines/{}", sandbox.gitlab.url(), hook.project, hook.pipeline);
         let inputs = json!({ "service": "billing", "environment": "staging", "imageTag": "1.4.0" });
         if let Some(id) = &hook.run_id {
-            sandbox.glint.run(id).link(&url).properties(inputs).label("GitLab pipeline running");
+            sandbox.glint.run(id).link(&hook.page).properties(inputs).label("GitLab pipeline running");
         }
     }
     contents
