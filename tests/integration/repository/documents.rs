@@ -146,6 +146,29 @@ fn every_command_of_a_document_is_run_by_ci_or_says_why_not() {
     }
 }
 
+#[test]
+fn every_test_that_the_threat_model_names_is_there() {
+    let mut tests = String::new();
+    collect(&root().join("tests/integration"), &mut tests);
+    let document = file("docs/security.md");
+    let rows = document.lines().filter(|line| line.starts_with("| "));
+    let named = rows.filter_map(|row| row.trim_matches(['|', ' ']).rsplit(" | ").next()?.strip_prefix('`'));
+    for name in named.filter_map(|name| name.strip_suffix('`')) {
+        assert!(tests.contains(&format!("fn {name}(")), "`docs/security.md` names `{name}`, which is no test");
+    }
+}
+
+fn collect(folder: &Path, text: &mut String) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, text);
+        } else {
+            text.push_str(&std::fs::read_to_string(path).unwrap());
+        }
+    }
+}
+
 /// A longer sentence has to be read twice.
 const MAX_SENTENCE_WORDS: usize = 38;
 
