@@ -13,6 +13,7 @@ impl Setup {
             vanished.late.sort_unstable();
             next.push((Action::LateWriteVanishes(write), vanished));
             let mut landed = vanished;
+            landed.claimed_late |= write == Write::Claim && state.pipelines > 0;
             glint::land(&mut landed, self.glint, write);
             next.push((Action::LateWriteLands(write), landed));
         }
@@ -47,7 +48,10 @@ impl Setup {
         let is_sending = |message: &Message| {
             message.at == At::Queue && !matches!(message.next, Next::Idle | Next::ReadRun | Next::LookUp { .. })
         };
-        let is_at_rest = state.messages.iter().all(|message| message.next == Next::Idle) && !state.has_late_writes();
+        // Messages are through with their receives long before.
+        let is_at_rest = state.messages.iter().all(|message| matches!(message.at, At::NotSent | At::Done))
+            && state.report == Report::None
+            && !state.has_late_writes();
         let is_settled = !(state.trigger_under_way || self.lands_within_age && state.has_late_writes());
         match state.age {
             Age::Fresh if is_settled && !state.messages.iter().any(is_sending) => {
@@ -119,9 +123,7 @@ impl Setup {
                 (self.read_token && state.pipeline == Pipeline::Ended).then_some(Write::End(Status::Succeeded))
             }
             Standing::Claimed if state.age == Age::Day && self.without != Some(Step::OldClaimsSwept) => {
-                let found = self.read_token && state.pipeline != Pipeline::None;
-                let link = Write::Link { keep_foreign: state.run.foreign_link, stranger: false };
-                Some(if found { link } else { Write::End(Status::NotConfirmed) })
+                Some(Write::End(Status::Expired))
             }
             _ => None,
         }?;

@@ -83,6 +83,8 @@ pub enum Status {
     Succeeded,
     NotStarted,
     NotConfirmed,
+    /// Ended by the sweep, which cannot look a claim up: a run does not tell its project.
+    Expired,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -213,6 +215,8 @@ pub struct State {
     pub late: [Option<Write>; 2],
     /// GitLab has the request, nobody will hear its answer, and nothing is created yet.
     pub trigger_under_way: bool,
+    /// A claim landed late, when the pipeline was there.
+    pub claimed_late: bool,
     pub pipelines: u8,
     pub pipeline: Pipeline,
     pub hook: Hook,
@@ -252,6 +256,7 @@ impl State {
             age: Age::Fresh,
             late: [None; 2],
             trigger_under_way: false,
+            claimed_late: false,
             pipelines: 0,
             pipeline: Pipeline::None,
             hook: Hook::NotSent,

@@ -94,6 +94,8 @@ impl Model for Setup {
             Status::InProgress => None,
             Status::Succeeded => (state.pipeline != Pipeline::Ended).then_some("ends as the pipeline ended"),
             Status::NotStarted => is_running.then_some("never said to be not started while its pipeline runs"),
+            Status::Expired => (is_running && self.can_always_tell() && !state.claimed_late)
+                .then_some("no claim is left to the sweep but one that landed late"),
             Status::NotConfirmed if state.ended_before_report => Some("a queued report is waited for"),
             Status::NotConfirmed if state.messages.iter().any(|message| message.next == Next::Trigger) => {
                 Some("no run is ended while its trigger is sent")

@@ -123,7 +123,11 @@ fn ends_as_the_pipeline_ended(player: &Player) -> Result<(), String> {
         return Ok(());
     }
     let can_be_looked_up = player.set_up.read_token && player.set_up.source != Source::Url;
-    let may_be_unconfirmed = !can_be_looked_up || player.set_up.glint == Shape::OnlyLink;
+    let hides_link = player.set_up.glint == Shape::NoLink
+        || player.notes.others.lock().unwrap().iter().any(|(_, what)| *what != Others::Label);
+    // A claim that landed late hides that the run is linked; what only the sweep sees then, it ends without a look-up.
+    let is_claimed_late = player.notes.late_writes > 0 && hides_link;
+    let may_be_unconfirmed = !can_be_looked_up || player.set_up.glint == Shape::OnlyLink || is_claimed_late;
     if end(player) == End::NotConfirmed && may_be_unconfirmed {
         return Ok(());
     }
