@@ -13,7 +13,7 @@ import time
 
 PARTS = pathlib.Path(os.environ["REAL_PARTS"])
 # A part that is not up by then never will be.
-PATIENCE_SECONDS = 60
+START_TIMEOUT_SECONDS = 60
 
 
 def log_directory():
@@ -63,7 +63,7 @@ class Child:
         """The next line that `wanted` accepts."""
         while True:
             try:
-                line = self._lines.get(timeout=PATIENCE_SECONDS)
+                line = self._lines.get(timeout=START_TIMEOUT_SECONDS)
             except queue.Empty:
                 raise TimeoutError(f"`{self.name}` did not say what was waited for, see {self.log}") from None
             if line is None:
@@ -73,7 +73,7 @@ class Child:
 
     def listens(self, port):
         """Returns once the port takes connections; for a part that does not say when it does."""
-        until = time.monotonic() + PATIENCE_SECONDS
+        until = time.monotonic() + START_TIMEOUT_SECONDS
         while self._process.poll() is None and time.monotonic() < until:
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:

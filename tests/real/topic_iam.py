@@ -9,7 +9,7 @@ from samcli.yamlhelper import yaml_parse
 
 TEMPLATE = pathlib.Path(__file__).resolve().parents[2] / "template.yaml"
 # The topics in which the binary talks to moto.
-RECORDED = ("queue", "doors", "rotation")
+RECORDED = ("queue", "event_sources", "rotation")
 # Allowed, yet not called by the binary itself: who needs each.
 NOT_THE_BINARY = {
     "sqs:ReceiveMessage": "the event source mapping reads the queue with the function's role",

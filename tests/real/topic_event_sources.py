@@ -10,7 +10,7 @@ from world import HOOK, TOKENS, World
 
 WEBHOOKS = ("webhook", "webhook-project", "http-api")
 HOOKS = {"gitlab-hook": "SUCCESS", "gitlab-hook-failed": "FAILURE"}
-QUEUED = ("sqs", "sqs-fifo-batch", "sqs-sns", "sqs-eventbridge", "sqs-pipes-kafka")
+QUEUED = ("sqs", "sqs-fifo-batch", "sqs-sns", "sqs-eventbridge")
 STREAMED = ("kafka", "kafka-msk")
 INVOKED = ("direct", "secret-input", "sns", "eventbridge")
 QUESTIONS = ("check", "sweep")
@@ -40,7 +40,7 @@ def invoked(check, world, function, name):
 
 
 def webhook(check, world, function, name):
-    """The file's own signature is older than 300 s by now; a fresh one opens the door."""
+    """The file's own signature is older than 300 s by now; a fresh one holds."""
     event = events.load(name)
     run_id = events.run_ids(event)[0]
     stale = function.invoke(event)
@@ -113,7 +113,7 @@ def fresh_webhook(world, name, run_id):
     return events.signed(event, world.client_secret, body), body
 
 
-def handed_over(check, world, function, poller, name, expected_attributes):
+def enqueued(check, world, function, poller, name, expected_attributes):
     """A webhook of a function that has a queue is answered 202, waits there as it came, and then starts."""
     run_id = f"r_Rd{name.replace('-', '')[:12]}"
     event, body = fresh_webhook(world, name, run_id)
@@ -124,8 +124,11 @@ def handed_over(check, world, function, poller, name, expected_attributes):
     if not check.that(f"`{name}` with a queue: its message is on the queue", batch is not None):
         return
     message = batch.event["Records"][0]
-    ids = [message["attributes"][key] for key in ("MessageGroupId", "MessageDeduplicationId")]
-    check.equal(f"`{name}` with a queue: group and deduplication id are the run's", ids, [run_id, run_id])
+    check.equal(f"`{name}` with a queue: its group is the run's", message["attributes"]["MessageGroupId"], run_id)
+    deduplication = message["attributes"]["MessageDeduplicationId"]
+    # Where the URL says something, a hash of it follows.
+    said_by_url = f"{run_id}." if expected_attributes else run_id
+    check.that(f"`{name}` with a queue: its deduplication id is too", deduplication.startswith(said_by_url), deduplication)
     check.equal(f"`{name}` with a queue: the body is as it came", message["body"].encode(), body)
     attributes = {key: value["stringValue"] for key, value in message["messageAttributes"].items()}
     signed = {key: event["headers"][key] for key in ("x-glint-signature", "x-glint-timestamp")}
@@ -149,7 +152,7 @@ def forged(check, world, function, poller):
     check.equal("and never reaches the queue", poller.poll(), None)
 
 
-def hook_handed_over(check, world, function, poller):
+def hook_enqueued(check, world, function, poller):
     """The hook's facts wait on the queue too, and end the run from there."""
     run_id = "r_Rd00hOoKrUn000"
     event, _ = fresh_webhook(world, "webhook", run_id)
@@ -172,15 +175,16 @@ def hook_handed_over(check, world, function, poller):
     check.equal("and the run ended as SUCCESS", world.sandbox.run(run_id)["status"], "SUCCESS")
 
 
-with topic("the topic `doors` runs to its end") as (check, stack):
+with topic("the topic `event_sources` runs to its end") as (check, stack):
     world = World(stack)
     in_place = world.function("in-place")
     every_file(check, world, in_place)
     in_place.stop()
     with_queue = world.function("with-queue", **world.queue_settings())
     poller = Poller(world.cloud, world.runs_queue, with_queue)
-    handed_over(check, world, with_queue, poller, "webhook", {})
-    handed_over(check, world, with_queue, poller, "webhook-project", {"project": "acme/backend/billing", "ref": "main"})
+    enqueued(check, world, with_queue, poller, "webhook", {})
+    url = {"x-glint-v": "1", "x-glint-url": "/acme/backend/billing?ref=main"}
+    enqueued(check, world, with_queue, poller, "webhook-project", url)
     forged(check, world, with_queue, poller)
-    hook_handed_over(check, world, with_queue, poller)
+    hook_enqueued(check, world, with_queue, poller)
     world.silent(check, in_place, with_queue)
