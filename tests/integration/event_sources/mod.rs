@@ -6,6 +6,7 @@ mod what_people_send;
 mod by_path;
 mod check;
 mod cold_start;
+mod connections;
 mod economy;
 mod every_event;
 mod faithful;
