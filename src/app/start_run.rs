@@ -9,14 +9,14 @@ use super::attempt::{Attempt, Claim, LastKnown};
 use super::authorize_url::{authorize_url, not_its_message};
 use super::context::Context;
 use super::find_pipeline::{
-    LookUp, Target, ensure_in_progress, is_claim_listed, look_up, memory_of, read_run, unless_unknown_yet,
+    LookUp, Target, ensure_in_progress, is_claim_listed, look_up, memory_of, unless_unknown_yet,
 };
 use super::report_run::link_pipeline;
 use super::send_trigger::{send_trigger, trigger_token};
 use crate::deadlines::{MIN_TIME_TO_START, MIN_TIME_TO_TRIGGER};
 use crate::glint::credentials::Credentials;
 use crate::glint::run::{RunRequest, RunState, UrlTarget};
-use crate::glint::{PatchResult, Shown};
+use crate::glint::{GlintError, PatchResult, Shown};
 use crate::outcome::memory::{self, Memory, claim_patch};
 use crate::outcome::{Outcome, RetryLater, Unconfirmed, messages};
 use crate::source::DeliveryMetadata;
@@ -46,9 +46,9 @@ impl<'a> Start<'a> {
     /// Either side of the result is the outcome: an error is the way out early.
     async fn run(&mut self) -> Result<Outcome, Outcome> {
         let context = self.context;
-        let state = match read_run(context, self.run, self.metadata).await {
-            Err(Outcome::Ignored(_)) if self.run.is_id_unsigned => return Err(not_its_message()),
-            other => other?,
+        let state = match context.run_state(&self.run.id).await {
+            Err(GlintError::UnknownRun) if self.run.is_id_unsigned => return Err(not_its_message()),
+            state => state.map_err(|error| unless_unknown_yet(context, self.run, self.metadata, error))?,
         };
         let target = authorize_url(context, self.run, self.metadata, &state).await;
         if let Err(outcome @ (Outcome::Unauthenticated(_) | Outcome::Unreadable { .. })) = target {

@@ -10,8 +10,9 @@ use sandbox::{Call, Fault};
 /// A WEBHOOK action's delivery at the function URL, signed by Glint, with the project in its path.
 fn webhook(world: &World, run: &str) -> Value {
     let mut message = message(run);
+    let url = format!("https://example.lambda-url.eu-west-1.on.aws/{PROJECT}");
     message["payload"]["action"]["invocationMethod"] =
-        json!({ "type": "WEBHOOK", "agent": false, "synchronized": false });
+        json!({ "type": "WEBHOOK", "url": url, "agent": false, "synchronized": false });
     let (body, timestamp) = (message.to_string(), world.sandbox.now().timestamp().to_string());
     let signed = signing::signature(CLIENT_SECRET, &timestamp, body.as_bytes());
     let headers = [("x-glint-timestamp".to_owned(), timestamp), ("x-glint-signature".to_owned(), signed)];
