@@ -29,13 +29,13 @@ use futures_util::future::{Either, select};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use crate::aws::secrets::{Cached, Refresh, Secrets};
+use crate::aws::secrets::{Cached, Refresh, SecretError, Secrets};
 use crate::aws::sqs::Queue;
 use crate::config::{Config, UserInputsAs};
 use crate::deadlines::WARM_UP_TIMEOUT;
 use crate::gitlab::GitLab;
 use crate::glint::Glint;
-use crate::glint::credentials::{Credentials, LoadCredentials, Loaded, Wanted};
+use crate::glint::credentials::{Credentials, LoadCredentials, Loaded, NoCredentials, Wanted};
 use crate::glint::run::{Backend, RunRequest};
 use crate::http::{BaseUrl, Http};
 use crate::outcome::{Handled, Outcome};
@@ -238,7 +238,9 @@ fn load_credentials(secrets: &Arc<Secrets>) -> LoadCredentials {
                 }
             };
             let loaded = |cached: Cached<Credentials>| Loaded { credentials: cached.value, version: cached.version };
-            cached.map(|cached| cached.map(loaded)).map_err(|error| error.to_string())
+            let none =
+                |error: SecretError| NoCredentials { is_transient: error.is_transient(), words: error.to_string() };
+            cached.map(|cached| cached.map(loaded)).map_err(none)
         })
     })
 }

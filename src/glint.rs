@@ -30,7 +30,7 @@ use crate::http::percent_encode;
 use crate::http::{BaseUrl, Http, Response, SendError};
 use crate::json;
 use crate::retry::{Retry, retry};
-use credentials::LoadCredentials;
+use credentials::{LoadCredentials, NoCredentials};
 use run::{RunId, RunState};
 
 /// A run carries its inputs and the backend's response, neither of which Glint takes at more than 1 MiB. Ten may be read at once.
@@ -66,9 +66,9 @@ pub enum GlintError {
     /// The client id or secret is not accepted.
     #[error("Glint refuses the client's credentials")]
     CredentialsRefused,
-    /// There are no credentials to log in with: the words name the secret.
+    /// There are no credentials to log in with.
     #[error("{0}")]
-    NoCredentials(String),
+    NoCredentials(NoCredentials),
     /// Glint read the request and will say the same again: its error code, and its words.
     #[error("Glint refused: {words}")]
     Refused { code: String, words: String },

@@ -109,17 +109,28 @@ impl Context {
     pub async fn glint<T>(&self, call: impl Future<Output = Result<T, GlintError>>) -> Result<T, GlintError> {
         let result = self.timed(Metric::GlintLatency, call).await;
         match &result {
+            Err(GlintError::CredentialsRefused) => {
+                self.metrics.count(Metric::GlintFaults);
+                self.metrics.count(Metric::OperatorFaults);
+            }
             Err(
                 GlintError::Unavailable { .. }
                 | GlintError::ResponseLost(_)
                 | GlintError::Denied
-                | GlintError::LoginExpired
-                | GlintError::CredentialsRefused,
+                | GlintError::LoginExpired,
             ) => self.metrics.count(Metric::GlintFaults),
-            Err(GlintError::NoCredentials(_)) => self.metrics.count(Metric::SecretsManagerFaults),
+            Err(GlintError::NoCredentials(error)) => self.count_secret_fault(error.is_transient),
             _ => {}
         }
         result
+    }
+
+    /// Counts a secret that could not be had. What does not end by itself is the operator's to mend.
+    pub fn count_secret_fault(&self, is_transient: bool) {
+        self.metrics.count(Metric::SecretsManagerFaults);
+        if !is_transient {
+            self.metrics.count(Metric::OperatorFaults);
+        }
     }
 
     /// How the run stands in Glint.
@@ -140,8 +151,8 @@ impl Context {
     /// Glint's client id and secret.
     pub async fn credentials(&self) -> Result<Cached<Credentials>, SecretError> {
         let cached = self.app.secrets.glint(self.freshness()).await;
-        if cached.is_err() {
-            self.metrics.count(Metric::SecretsManagerFaults);
+        if let Err(error) = &cached {
+            self.count_secret_fault(error.is_transient());
         }
         cached
     }
@@ -163,9 +174,6 @@ impl Context {
     /// Whoever is not proven is told that it is so, and the log which secret is at fault.
     pub fn cannot_verify(&self, error: &SecretError) -> Outcome {
         tracing::error!("no delivery can be verified: {error}");
-        if !error.is_transient() {
-            self.metrics.count(Metric::OperatorFaults);
-        }
         Outcome::Deferred(RetryLater::new("the sender cannot be verified at the moment"))
     }
 }

@@ -18,27 +18,22 @@ pub async fn trigger_token(context: &Context, request: &TriggerRequest<'_>) -> R
     let project = &request.project;
     match context.app.secrets.trigger_token(project, context.freshness()).await {
         Ok(Some(token)) => Ok(token),
-        Ok(None) => Err(operator_fault(
-            context,
+        // Any user may name a project that nobody set up: that is no fault of the set-up.
+        Ok(None) => Err(Outcome::Invalid(ValidationError::new(
             format!("there is no trigger token for the project `{project}`"),
             format!("add one for it to the secret `{}`", context.app.config.tokens_secret_id),
-        )),
+        ))),
         Err(error) => Err(token_outcome(context, project, &error)),
     }
 }
 
 fn token_outcome(context: &Context, project: &Project, error: &SecretError) -> Outcome {
-    context.metrics.count(Metric::SecretsManagerFaults);
+    context.count_secret_fault(error.is_transient());
     if error.is_transient() {
         return Outcome::Deferred(RetryLater::new(error));
     }
-    let hint = error.hint("GITLAB_TOKENS_SECRET_ID");
-    operator_fault(context, format!("there is no usable trigger token for `{project}`: {error}"), hint)
-}
-
-fn operator_fault(context: &Context, what: String, hint: String) -> Outcome {
-    context.metrics.count(Metric::OperatorFaults);
-    Outcome::Invalid(ValidationError::new(what, hint))
+    let what = format!("there is no usable trigger token for `{project}`: {error}");
+    Outcome::Invalid(ValidationError::new(what, error.hint("GITLAB_TOKENS_SECRET_ID")))
 }
 
 /// Sends the trigger, once, and once more only if nothing was created and the token has changed. `page` is the project's, for a person.

@@ -123,7 +123,7 @@ impl Context {
 
     async fn hook(&self, body: &str, signature: &HookSignature) -> Result<Task, Outcome> {
         let cannot_verify = |error: SecretError| {
-            self.metrics.count(Metric::SecretsManagerFaults);
+            self.count_secret_fault(error.is_transient());
             self.cannot_verify(&error)
         };
         let current = match self.app.secrets.hook(self.freshness()).await {

@@ -29,7 +29,18 @@ pub struct Loaded {
     pub version: Arc<str>,
 }
 
-/// Loads the credentials; `None` where there are none newer. The error names the secret.
+/// Why there are no credentials. The words name the secret.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{words}")]
+pub struct NoCredentials {
+    pub words: String,
+    /// Whether they may be there by themselves in a while.
+    pub is_transient: bool,
+}
+
+/// Loads the credentials; `None` where there are none newer.
 pub type LoadCredentials = Box<
-    dyn Fn(Wanted, Freshness) -> Pin<Box<dyn Future<Output = Result<Option<Loaded>, String>> + Send>> + Send + Sync,
+    dyn Fn(Wanted, Freshness) -> Pin<Box<dyn Future<Output = Result<Option<Loaded>, NoCredentials>> + Send>>
+        + Send
+        + Sync,
 >;

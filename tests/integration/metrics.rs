@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 use crate::support::{Function, furnish, invoke, message, sqs_event};
 use sandbox::{Reply, Sandbox};
 
+const CREDENTIALS: &str = "glint/credentials";
+const TOKENS: &str = "glint/gitlab-trigger-tokens";
+
 /// The metrics documents that a function printed.
 fn documents(printed: &str) -> Vec<Value> {
     printed
@@ -76,4 +79,43 @@ async fn a_mixed_batch_is_counted_by_outcome_in_one_document() {
         assert_eq!(lines, 1, "{name} is logged once: {printed}");
     }
     assert_eq!(documents[0]["FunctionName"], json!("glint-gitlab-trigger"));
+}
+
+/// Whether the operator's faults are counted as one run is delivered.
+async fn counts_operator_faults(arrange: fn(&Sandbox)) -> bool {
+    let sandbox = Sandbox::start().await;
+    furnish(&sandbox);
+    arrange(&sandbox);
+    sandbox.glint.run("r_1");
+    let mut function = Function::start(&sandbox, &[]).await;
+    let Reply::Response(_) = invoke(&sandbox, sqs_event(&[&message("r_1").to_string()], 1)).await else {
+        panic!("no response")
+    };
+    documents(&function.kill().await).iter().any(|document| document["OperatorFaults"].as_u64().is_some())
+}
+
+#[tokio::test]
+async fn what_only_the_operator_can_change_is_counted_as_such() {
+    type Arrange = fn(&Sandbox);
+    let table: [(&str, Arrange, bool); 9] = [
+        ("a sound set-up", |_| {}, false),
+        ("credentials that Glint refuses", |sandbox| sandbox.glint.rotate_secret("another"), true),
+        ("no credentials", |sandbox| sandbox.secrets.delete(CREDENTIALS), true),
+        ("credentials that may not be read", |sandbox| sandbox.secrets.deny(CREDENTIALS), true),
+        ("credentials that are none", |sandbox| sandbox.secrets.put(CREDENTIALS, "{}"), true),
+        ("no trigger tokens", |sandbox| sandbox.secrets.delete(TOKENS), true),
+        ("trigger tokens that are none", |sandbox| sandbox.secrets.put(TOKENS, "x"), true),
+        // Any user may name a project that nobody set up.
+        ("another project's token", |sandbox| sandbox.secrets.put(TOKENS, r#"{"acme/other":"glptt-x"}"#), false),
+        (
+            "an identity that AWS does not accept for now",
+            |sandbox| {
+                sandbox.secrets.refuse(CREDENTIALS, "ExpiredTokenException", "expired");
+            },
+            false,
+        ),
+    ];
+    for (name, arrange, expected) in table {
+        assert_eq!(counts_operator_faults(arrange).await, expected, "{name}");
+    }
 }

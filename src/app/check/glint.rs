@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use super::report::Line;
 use crate::app::context::Context;
 use crate::glint::{GlintError, Probe};
+use crate::telemetry::Metric;
 
 /// Clocks further apart than this fail signatures.
 const MAX_SKEW_SECONDS: u64 = 60;
@@ -13,7 +14,7 @@ impl Context {
     pub(super) async fn check_glint(&self) -> Vec<Line> {
         let (id, url) = (&self.app.config.glint_secret_id, &self.app.config.glint_url);
         let name = format!("secret `{id}`");
-        if let Err(error) = self.credentials().await {
+        if let Err(error) = self.app.secrets.glint(self.freshness()).await {
             let hint = format!(
                 "{}; it holds `{{\"clientId\": \"...\", \"clientSecret\": \"...\"}}`",
                 error.hint("GLINT_SECRET_ID")
@@ -21,7 +22,7 @@ impl Context {
             return vec![Line::fault(name, error, hint)];
         }
         let mut lines = vec![Line::ok(name, "it holds a client's id and secret")];
-        match self.glint(self.app.glint.log_in(self.freshness())).await {
+        match self.timed(Metric::GlintLatency, self.app.glint.log_in(self.freshness())).await {
             Ok(()) => {
                 lines.push(Line::ok("Glint login", format!("`{url}` accepts the client")));
                 lines.extend(self.check_answers().await);
@@ -42,7 +43,7 @@ impl Context {
 
     /// Needs a login: only Glint's answers to one of its clients are sure to be Glint's.
     async fn check_answers(&self) -> Vec<Line> {
-        match self.glint(self.app.glint.probe(self.freshness())).await {
+        match self.timed(Metric::GlintLatency, self.app.glint.probe(self.freshness())).await {
             Ok(probe) => vec![self.check_clock(&probe), runs_line(&probe)],
             Err(error) => vec![Line::fault(
                 "Glint runs",

@@ -14,6 +14,7 @@ use crate::deadlines::PROBE_TIMEOUT;
 use crate::gitlab::types::Project;
 use crate::gitlab::{LookupError, ReadAccess, TriggerError};
 use crate::source::Check;
+use crate::verify::url_key;
 
 /// Projects tried side by side.
 const MAX_AT_ONCE: usize = 4;
@@ -80,15 +81,29 @@ impl Context {
 
     async fn check_project(&self, path: &str, read_token: Option<&SecretString>) -> Vec<Line> {
         let name = format!("project `{path}`");
-        let project = match Project::parse_path(path) {
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        let project = match Project::by_id(path).map_or_else(|| Project::parse_path(path), Ok) {
             Ok(project) => project,
             Err(fault) => return vec![Line::fault(name, fault, "give the project's path as `group/sub/project`")],
         };
-        let mut lines = vec![self.check_trigger_token(name, &project).await];
+        let mut line = self.check_trigger_token(name, &project).await;
+        if line.ok {
+            line.url = self.proven_url(&project, query).await;
+        }
+        let mut lines = vec![line];
         if let Some(token) = read_token {
             lines.push(self.check_read_access(&project, token).await);
         }
         lines
+    }
+
+    /// What the URL of a webhook action ends in: the project's path and `query`, with the key that makes this function believe both. The
+    /// key proves a URL, and no sender: whoever knows it cannot sign.
+    async fn proven_url(&self, project: &Project, query: &str) -> Option<String> {
+        let token = self.app.secrets.trigger_token(project, self.freshness()).await.ok()??.value;
+        let url = if query.is_empty() { format!("/{project}?") } else { format!("/{project}?{query}&") };
+        let key = url_key(&token, &url);
+        Some(format!("{url}key={key}"))
     }
 
     /// Triggers a pipeline on a ref that git cannot have: GitLab's 400 proves the token, its 404 refutes it, and nothing is created.

@@ -18,6 +18,9 @@ pub struct Line {
     pub ok: bool,
     pub check: String,
     pub detail: String,
+    /// What a webhook action's URL may end in: path and query with the key that proves them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
     /// What to change, where it is not ok.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
@@ -25,11 +28,11 @@ pub struct Line {
 
 impl Line {
     pub fn ok(check: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { ok: true, check: check.into(), detail: detail.into(), hint: None }
+        Self { ok: true, check: check.into(), detail: detail.into(), url: None, hint: None }
     }
 
     pub fn fault(check: impl Into<String>, detail: impl ToString, hint: impl Into<String>) -> Self {
-        Self { ok: false, check: check.into(), detail: detail.to_string(), hint: Some(hint.into()) }
+        Self { ok: false, check: check.into(), detail: detail.to_string(), url: None, hint: Some(hint.into()) }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::event_sources::ways::{ask, webhook_to};
 use crate::support::{CLIENT_SECRET, PROJECT, TOKEN, World};
 use sandbox::{Call, Fault, Upstream};
 
@@ -142,6 +143,29 @@ async fn projects_can_be_asked_for_by_name() {
     let answer = checked(&world, &asked).await;
     assert_eq!(faults(&answer), ["project `acme/backend/unknown`", "project `nonsense`"], "{answer:#}");
     assert_eq!(world.sandbox.journal.count(Call::Trigger), 1, "only what has a token is tried");
+}
+
+#[tokio::test]
+async fn each_project_shows_what_the_url_of_a_webhook_action_ends_in() {
+    let world = World::builder().branches(&["of-the-url"]).start().await;
+    let asked = json!({ "check": true, "projects": [PROJECT, format!("{PROJECT}?ref=of-the-url"), LEDGER] });
+    let answer = checked(&world, &asked).await;
+    let url = |name: &str| {
+        let mut lines = answer["checks"].as_array().unwrap().iter();
+        lines.find(|line| line["check"] == format!("project `{name}`")).unwrap()["url"].as_str().map(str::to_owned)
+    };
+    assert_eq!(url(LEDGER), None, "it has no token: {answer:#}");
+    for (run, name, expected) in
+        [("r_1", PROJECT.to_owned(), "main"), ("r_2", format!("{PROJECT}?ref=of-the-url"), "of-the-url")]
+    {
+        let url = url(&name).unwrap();
+        let (path, query) = url.split_once('?').unwrap();
+        world.sandbox.glint.run(run);
+        let body = json!({ "port_context": { "runId": run }, "service": "billing" }).to_string();
+        let (status, reply) = ask(&world, &webhook_to(&world, path, query, &body)).await;
+        assert_eq!((status, &reply["outcome"]), (200, &json!("Started")), "{url}: {reply}");
+        assert_eq!(world.sandbox.gitlab.pipelines().last().unwrap().r#ref, expected, "{url}");
+    }
 }
 
 #[tokio::test]
