@@ -21,7 +21,7 @@ enum What {
         project: u32,
     },
     /// A hook, or a report that Glint did not take at once: so many requests to Glint.
-    Telling {
+    Report {
         requests: u32,
     },
 }
@@ -106,7 +106,7 @@ impl Simulation {
     fn deliver(&mut self, message: Message, now: Time) -> (Left, Time) {
         match message.what {
             What::Run { project } => self.start(message, project, now),
-            What::Telling { requests } => match self.ask_glint(requests, now) {
+            What::Report { requests } => match self.ask_glint(requests, now) {
                 Ok(done) => (Left::Nothing, done),
                 Err((reset, done)) => (Left::Again(reset), done),
             },
@@ -170,7 +170,7 @@ impl Simulation {
 
     fn send(&mut self, of: Message, requests: u32, at: Time) {
         self.tally.messages += 1;
-        let what = What::Telling { requests };
+        let what = What::Report { requests };
         self.events.push(Reverse((at, Event::Visible(Message { sent_at: at, receives: 0, what, ..of }))));
     }
 }

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 
 use serde_json::{Value, json};
 
-use crate::abuse::court::{TRIGGER_PATH, method};
+use crate::abuse::refusals::{TRIGGER_PATH, method};
 use crate::support::{Function, PROJECT, TOKEN, World, furnish, message};
 use sandbox::{Call, Fault, Upstream};
 

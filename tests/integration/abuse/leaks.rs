@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::abuse::court::web_event;
+use crate::abuse::refusals::web_event;
 use crate::abuse::secrets::{self, CLIENT, INPUT, SETTINGS, are_absent, furnish};
 use crate::support::{Function, invoke, sqs_event};
 use sandbox::spellings::forms;

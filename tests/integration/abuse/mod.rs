@@ -1,6 +1,6 @@
 //! Hostile inputs: nothing reaches GitLab that should not, neighbours go on, and every refusal says what to change.
 
-mod court;
+mod refusals;
 mod secrets;
 
 mod hosts;

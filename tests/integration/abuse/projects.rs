@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::abuse::court::{Case, Court, method};
+use crate::abuse::refusals::{Case, Checker, method};
 
 /// A name for the attack, `groupName`, `projectName`, and the field that the refusal names.
 type Row = (&'static str, Value, Value, &'static str);
@@ -86,5 +86,5 @@ async fn a_project_that_leads_elsewhere_is_refused() {
             })
         })
         .collect();
-    assert!(Court::open(&[]).await.refuses(cases).await >= 40);
+    assert!(Checker::start(&[]).await.refuses(cases).await >= 40);
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::abuse::court::{Case, Court, method, with_inputs};
+use crate::abuse::refusals::{Case, Checker, method, with_inputs};
 
 const REFS: [(&str, &str); 26] = [
     ("an option", "-x"),
@@ -50,5 +50,5 @@ async fn a_ref_that_git_does_not_allow_is_refused() {
             method(message)["defaultRef"] = json!(text);
         }));
     }
-    assert!(Court::open(&[]).await.refuses(cases).await >= 31);
+    assert!(Checker::start(&[]).await.refuses(cases).await >= 31);
 }

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE};
 
-use crate::abuse::court::web_event;
+use crate::abuse::refusals::web_event;
 use crate::support::{CLIENT_SECRET, Function, furnish, invoke, message};
 use sandbox::signing::signature;
 use sandbox::{Call, Reply, Sandbox};

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::abuse::court::{Case, Court, method, web_event, with_inputs};
+use crate::abuse::refusals::{Case, Checker, method, web_event, with_inputs};
 use crate::support::{CLIENT_SECRET, Function, furnish, invoke, message, redelivered, sqs_event};
 use sandbox::signing::signature;
 use sandbox::{Call, Fault, Reply, Sandbox};
@@ -50,7 +50,7 @@ async fn what_is_past_gitlabs_limits_is_refused() {
             with_inputs(message, json!({ "ref": "b".repeat(900_000) }));
         }),
     ];
-    assert_eq!(Court::open(&[]).await.refuses(cases).await, 9);
+    assert_eq!(Checker::start(&[]).await.refuses(cases).await, 9);
 }
 
 /// So many inputs that say nothing.
@@ -186,8 +186,8 @@ async fn large_batches(sandbox: &Sandbox) {
 
 /// Ten messages of nothing but tiny inputs.
 async fn tiny_inputs(sandbox: &Sandbox) {
-    let honest = message("r_0");
-    let text = honest.to_string().replace(&honest["payload"]["properties"].to_string(), &tiny(50_000));
+    let ordinary = message("r_0");
+    let text = ordinary.to_string().replace(&ordinary["payload"]["properties"].to_string(), &tiny(50_000));
     let bodies: Vec<String> = (0..10).map(|index| text.replace("r_0", &format!("r_tiny_{index}"))).collect();
     (0..10).for_each(|index| drop(sandbox.glint.run(&format!("r_tiny_{index}"))));
     let texts: Vec<&str> = bodies.iter().map(String::as_str).collect();

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::abuse::court::{Case, Court, method, with_inputs};
+use crate::abuse::refusals::{Case, Checker, method, with_inputs};
 use crate::abuse::secrets::sealed;
 use crate::support::{CLIENT_SECRET, PROJECT, TOKEN, World, message};
 
@@ -52,7 +52,7 @@ fn table() -> Vec<Case> {
 
 #[tokio::test]
 async fn a_value_that_no_variable_can_hold_is_refused() {
-    assert!(Court::open(&[]).await.refuses(table()).await >= 19);
+    assert!(Checker::start(&[]).await.refuses(table()).await >= 19);
 }
 
 #[tokio::test]
@@ -70,9 +70,9 @@ async fn as_pipeline_inputs_the_same_limits_hold() {
         }),
         Case::inputs("half a surrogate pair", "cannot be read", r#"{"note":"\ud800"}"#),
     ];
-    let court = Court::open(&[("USER_INPUTS_AS", "inputs")]).await;
-    court.sandbox.gitlab.project(PROJECT).inputs(["service", "environment"]);
-    assert_eq!(court.refuses(cases).await, 5);
+    let checker = Checker::start(&[("USER_INPUTS_AS", "inputs")]).await;
+    checker.sandbox.gitlab.project(PROJECT).inputs(["service", "environment"]);
+    assert_eq!(checker.refuses(cases).await, 5);
 }
 
 #[tokio::test]

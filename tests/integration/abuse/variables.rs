@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::abuse::court::{Case, Court, method, with_inputs};
+use crate::abuse::refusals::{Case, Checker, method, with_inputs};
 use crate::support::{World, message};
 
 /// Why the names of a row are refused, as the refusal says it.
@@ -48,7 +48,7 @@ async fn a_name_that_takes_over_a_runner_is_refused() {
             Case::new(name, &format!("`{name}` {OBEYED}"), |message| with_inputs(message, json!({ name: "x" })))
         })
         .collect();
-    cases.push(Case::new("REQUESTS_CA_BUNDLE among honest ones", OBEYED, |message| {
+    cases.push(Case::new("REQUESTS_CA_BUNDLE among ordinary ones", OBEYED, |message| {
         with_inputs(message, json!({ "service": "a", "REQUESTS_CA_BUNDLE": "/x", "zone": "b" }));
     }));
     cases.push(Case::new(
@@ -64,7 +64,7 @@ async fn a_name_that_takes_over_a_runner_is_refused() {
     for name in ["ARTIFACT_DOWNLOAD_ATTEMPTS", "RESTORE_CACHE_ATTEMPTS"] {
         cases.push(Case::new(name, OBEYED, |message| with_inputs(message, json!({ name: "999" }))));
     }
-    assert!(Court::open(&[]).await.refuses(cases).await >= 60);
+    assert!(Checker::start(&[]).await.refuses(cases).await >= 60);
 }
 
 #[tokio::test]
@@ -79,7 +79,7 @@ async fn a_name_that_gitlab_rejects_is_refused() {
     cases.push(Case::new("a malformed name of 100 KB", NO_NAME, |message| {
         with_inputs(message, json!({ "- ".repeat(50_000): "x" }));
     }));
-    assert!(Court::open(&[]).await.refuses(cases).await >= 16);
+    assert!(Checker::start(&[]).await.refuses(cases).await >= 16);
 }
 
 #[tokio::test]
@@ -87,7 +87,7 @@ async fn an_operator_may_allow_a_name_and_that_name_alone() {
     let allowed = "AWS_REGION, TRIGGER_PAYLOAD";
     let cases = ["AWS_REGION_", "AWS_REGIO", "AWS_REGION_2", "TRIGGER_PAYLOAD", "TRIGGER_PAYLOAD_"];
     let cases = cases.map(|name| Case::new(name, OBEYED, |message| with_inputs(message, json!({ name: "x" }))));
-    assert_eq!(Court::open(&[("ALLOW_VARIABLES", allowed)]).await.refuses(cases.into()).await, 5);
+    assert_eq!(Checker::start(&[("ALLOW_VARIABLES", allowed)]).await.refuses(cases.into()).await, 5);
     let world = World::builder().settings(&[("ALLOW_VARIABLES", allowed)]).start().await;
     world.sandbox.glint.run("r_1");
     let mut message = message("r_1");

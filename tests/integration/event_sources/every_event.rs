@@ -168,7 +168,7 @@ async fn passes(sandbox: &Sandbox, name: &str, runs: &[&str], expected: Expected
 }
 
 #[tokio::test]
-async fn every_event_gets_through_its_door() {
+async fn every_event_is_handled_by_its_source() {
     let sandbox = furnished().await;
     let settings = [("GITLAB_HOOK_SECRET_ID", "glint/gitlab-hook"), ("GITLAB_READ_SECRET_ID", "glint/gitlab-read")];
     let mut function = Function::start(&sandbox, &settings).await;

@@ -1,4 +1,4 @@
-//! One message through every door: GitLab is sent the same bytes.
+//! One message through every source: GitLab is sent the same bytes.
 
 use serde_json::json;
 
@@ -32,7 +32,7 @@ async fn queued() -> String {
     sent("a plain message", async |_| sqs_event(&[MESSAGE], 1).to_string()).await
 }
 
-/// With and without the proof that each door asks for.
+/// With and without the proof that each source asks for.
 fn proof(world: &World) -> (String, String) {
     let time = world.sandbox.now().timestamp().to_string();
     (signature(CLIENT_SECRET, &time, MESSAGE.as_bytes()), time)
@@ -53,7 +53,7 @@ async fn the_message_itself_is_sent_as_it_came() {
 async fn every_direct_door_sends_the_same_bytes() {
     let plain = queued().await;
     let millis = |world: &World| world.sandbox.now().timestamp_millis();
-    let doors = [
+    let sources = [
         ("a webhook", sent("a webhook", async |world| webhook(world, MESSAGE).to_string()).await),
         ("base64", sent("base64", async |world| as_base64(webhook(world, MESSAGE)).to_string()).await),
         ("Kafka", sent("Kafka", async |world| topic(&[&inside(world)], millis(world)).to_string()).await),
@@ -70,8 +70,8 @@ async fn every_direct_door_sends_the_same_bytes() {
             .await,
         ),
     ];
-    println!("{} direct doors", doors.len());
-    for (name, body) in doors {
+    println!("{} direct sources", sources.len());
+    for (name, body) in sources {
         assert_eq!(body, plain, "{name}");
     }
 }

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::event_sources::ways::{as_base64, reply, request, with_headers};
 use crate::support::{CLIENT_SECRET, World, message};
+use rstest::rstest;
 use sandbox::Call;
 use sandbox::signing::{signature, signed_inside};
 
@@ -204,23 +205,24 @@ async fn flood(world: &World) -> usize {
     replies.len()
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_flood_of_forgeries_costs_one_read_of_each_version_until_secrets_are_read_anew() {
-    for was_rotated in [false, true] {
-        let world = World::builder().settings(&[("SECRETS_TTL_SECONDS", "300")]).frozen_clock().start().await;
-        if was_rotated {
-            let now = json!({ "clientId": "client-id", "clientSecret": CLIENT_SECRET.to_uppercase() }).to_string();
-            world.sandbox.secrets.rotate("glint/credentials", now);
-        }
-        let first = flood(&world).await;
-        world.pass(299);
-        let second = flood(&world).await;
-        println!("{} forgeries, reads: {:?}", first + second, reads(&world));
-        assert_eq!(reads(&world), [("AWSCURRENT".to_owned(), 1), ("AWSPREVIOUS".to_owned(), 1)]);
-        world.pass(2);
-        flood(&world).await;
-        assert_eq!(reads(&world), [("AWSCURRENT".to_owned(), 2), ("AWSPREVIOUS".to_owned(), 2)]);
+async fn a_flood_of_forgeries_costs_one_read_of_each_version_until_secrets_are_read_anew(
+    #[values(false, true)] was_rotated: bool,
+) {
+    let world = World::builder().settings(&[("SECRETS_TTL_SECONDS", "300")]).frozen_clock().start().await;
+    if was_rotated {
+        let now = json!({ "clientId": "client-id", "clientSecret": CLIENT_SECRET.to_uppercase() }).to_string();
+        world.sandbox.secrets.rotate("glint/credentials", now);
     }
+    let first = flood(&world).await;
+    world.pass(299);
+    let second = flood(&world).await;
+    println!("{} forgeries, reads: {:?}", first + second, reads(&world));
+    assert_eq!(reads(&world), [("AWSCURRENT".to_owned(), 1), ("AWSPREVIOUS".to_owned(), 1)]);
+    world.pass(2);
+    flood(&world).await;
+    assert_eq!(reads(&world), [("AWSCURRENT".to_owned(), 2), ("AWSPREVIOUS".to_owned(), 2)]);
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ async fn with_dead_letter_queue() -> World {
     World::builder().hooks(Handling::Queued).dead_letter_queue().frozen_clock().start().await
 }
 
-/// Buries a message as SQS does, and brings it as a dead letter: whether it stays one.
+/// Makes a message a dead letter as SQS does, and delivers it: whether it stays one.
 async fn stays(world: &World, body: &str, attributes: &[(&str, &str)]) -> bool {
     static NUMBER: AtomicUsize = AtomicUsize::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed).to_string();
@@ -29,7 +29,7 @@ async fn stays(world: &World, body: &str, attributes: &[(&str, &str)]) -> bool {
     let letters = queue.receive_dead_letters();
     assert!(
         letters["Records"].as_array().unwrap().iter().any(|letter| letter["messageId"] == json!(id)),
-        "it was buried"
+        "it is a dead letter"
     );
     let reply = world.handle(&letters).await.ok();
     queue.acknowledge(&letters, reply).contains(&id)

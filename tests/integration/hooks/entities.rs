@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::{FINAL, Function, Handling, World, invoke};
+use rstest::rstest;
 use sandbox::{Call, Entity, Fault};
 
 const BLUEPRINT: (&str, &str) = ("DEPLOYMENT_BLUEPRINT", "deployment");
@@ -32,19 +33,20 @@ fn last_line(world: &World) -> String {
     world.run("r_1").logs.last().unwrap().message.clone()
 }
 
+#[rstest]
 #[tokio::test]
-async fn the_entity_is_written_before_the_log_line_and_the_end() {
-    for handling in Handling::ALL {
-        let world = World::builder().hooks(handling).settings(&[BLUEPRINT]).start().await;
-        let pipeline = world.start_run("r_1").await;
-        world.sandbox.journal.clear();
-        world.pipeline_reaches(pipeline, "success").await;
-        assert_eq!(world.receive_all().await, 0);
-        assert_eq!(world.calls_to_glint(), [Call::GetRun, Call::UpsertEntity, Call::PostLog, Call::PatchRun]);
-        let upsert = &world.sandbox.journal.of(Call::UpsertEntity)[0];
-        assert_eq!(upsert.path_and_query, "/v1/blueprints/deployment/entities?upsert=true&merge=true&run_id=r_1");
-        world.assert_ended_once("r_1", pipeline, "success");
-    }
+async fn the_entity_is_written_before_the_log_line_and_the_end(
+    #[values(Handling::InPlace, Handling::Queued)] handling: Handling,
+) {
+    let world = World::builder().hooks(handling).settings(&[BLUEPRINT]).start().await;
+    let pipeline = world.start_run("r_1").await;
+    world.sandbox.journal.clear();
+    world.pipeline_reaches(pipeline, "success").await;
+    assert_eq!(world.receive_all().await, 0);
+    assert_eq!(world.calls_to_glint(), [Call::GetRun, Call::UpsertEntity, Call::PostLog, Call::PatchRun]);
+    let upsert = &world.sandbox.journal.of(Call::UpsertEntity)[0];
+    assert_eq!(upsert.path_and_query, "/v1/blueprints/deployment/entities?upsert=true&merge=true&run_id=r_1");
+    world.assert_ended_once("r_1", pipeline, "success");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{CLIENT_SECRET, Handling, PROJECT, World, message, plain_client};
+use rstest::rstest;
 use sandbox::signing;
 use sandbox::{Call, Fault};
 
@@ -22,27 +23,28 @@ fn webhook(world: &World, run: &str) -> Value {
 }
 
 /// GitLab's answer is lost, and a hook of the pipeline has come by then.
+#[rstest]
 #[tokio::test]
-async fn a_hook_that_came_before_a_lost_answer_keeps_a_webhook_s_run_alive() {
-    for status in ["pending", "running"] {
-        let world = World::builder().hooks(Handling::InPlace).start().await;
-        world.sandbox.glint.run("r_1");
-        let trigger = world.sandbox.hold(Call::Trigger);
-        world.sandbox.fail(Call::Trigger).with(Fault::ResetAfter);
-        let request = webhook(&world, "r_1");
-        let hook = async {
-            trigger.reached().await;
-            let pipeline = world.sandbox.gitlab.pipelines()[0].id;
-            assert_eq!(world.pipeline_reaches(pipeline, status).await, 200);
-            trigger.release();
-            pipeline
-        };
-        let ((reply, words), pipeline) = tokio::join!(world.post(&request), hook);
-        assert_eq!((reply, &words["outcome"]), (200, &json!("Duplicate")), "{words}");
-        assert_eq!(world.run("r_1").status, "IN_PROGRESS", "nothing is in doubt: the pipeline has spoken");
-        assert_eq!(world.pipeline_reaches(pipeline, "success").await, 200);
-        world.assert_ended_once("r_1", pipeline, "success");
-    }
+async fn a_hook_that_came_before_a_lost_answer_keeps_a_webhook_s_run_alive(
+    #[values("pending", "running")] status: &str,
+) {
+    let world = World::builder().hooks(Handling::InPlace).start().await;
+    world.sandbox.glint.run("r_1");
+    let trigger = world.sandbox.hold(Call::Trigger);
+    world.sandbox.fail(Call::Trigger).with(Fault::ResetAfter);
+    let request = webhook(&world, "r_1");
+    let hook = async {
+        trigger.reached().await;
+        let pipeline = world.sandbox.gitlab.pipelines()[0].id;
+        assert_eq!(world.pipeline_reaches(pipeline, status).await, 200);
+        trigger.release();
+        pipeline
+    };
+    let ((reply, words), pipeline) = tokio::join!(world.post(&request), hook);
+    assert_eq!((reply, &words["outcome"]), (200, &json!("Duplicate")), "{words}");
+    assert_eq!(world.run("r_1").status, "IN_PROGRESS", "nothing is in doubt: the pipeline has spoken");
+    assert_eq!(world.pipeline_reaches(pipeline, "success").await, 200);
+    world.assert_ended_once("r_1", pipeline, "success");
 }
 
 #[tokio::test]
@@ -95,29 +97,29 @@ async fn pipeline_reports(world: &World, run: &str, status: &str) -> u16 {
     send(Method::PATCH, format!("/v1/actions/runs/{run}"), token, body).await.status().as_u16()
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_pipeline_that_reports_first_has_the_last_word() {
-    for handling in Handling::ALL {
-        let world = World::builder().hooks(handling).start().await;
-        let pipeline = world.start_run("r_1").await;
-        assert_eq!(pipeline_reports(&world, "r_1", "SUCCESS").await, 200);
-        let before = world.run("r_1");
-        world.pipeline_reaches(pipeline, "success").await;
-        assert_eq!(world.receive_all().await, 0);
-        assert_eq!(world.run("r_1"), before, "the hook is silent");
-    }
+async fn a_pipeline_that_reports_first_has_the_last_word(
+    #[values(Handling::InPlace, Handling::Queued)] handling: Handling,
+) {
+    let world = World::builder().hooks(handling).start().await;
+    let pipeline = world.start_run("r_1").await;
+    assert_eq!(pipeline_reports(&world, "r_1", "SUCCESS").await, 200);
+    let before = world.run("r_1");
+    world.pipeline_reaches(pipeline, "success").await;
+    assert_eq!(world.receive_all().await, 0);
+    assert_eq!(world.run("r_1"), before, "the hook is silent");
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_hook_that_comes_first_has_the_last_word() {
-    for handling in Handling::ALL {
-        let world = World::builder().hooks(handling).start().await;
-        let pipeline = world.start_run("r_1").await;
-        world.pipeline_reaches(pipeline, "failed").await;
-        assert_eq!(world.receive_all().await, 0);
-        assert_eq!(pipeline_reports(&world, "r_1", "SUCCESS").await, 422);
-        world.assert_ended_once("r_1", pipeline, "failed");
-    }
+async fn a_hook_that_comes_first_has_the_last_word(#[values(Handling::InPlace, Handling::Queued)] handling: Handling) {
+    let world = World::builder().hooks(handling).start().await;
+    let pipeline = world.start_run("r_1").await;
+    world.pipeline_reaches(pipeline, "failed").await;
+    assert_eq!(world.receive_all().await, 0);
+    assert_eq!(pipeline_reports(&world, "r_1", "SUCCESS").await, 422);
+    world.assert_ended_once("r_1", pipeline, "failed");
 }
 
 #[tokio::test]

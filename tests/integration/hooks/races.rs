@@ -82,72 +82,72 @@ async fn hooks_end_the_run_once_at_every_moment_of_its_delivery(
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_run_that_its_hook_ended_while_a_second_copy_looked_is_not_started_again() {
-    for handling in Handling::ALL {
-        let world = World::builder().hooks(handling).start().await;
-        world.sandbox.glint.run("r_1");
-        let look = world.sandbox.hold(Call::GetRun);
-        let first = async {
-            look.reached().await;
-            let pipeline = world.start_run("r_1").await;
-            world.pipeline_reaches(pipeline, "success").await;
-            world.receive_all().await;
-            look.release();
-            pipeline
-        };
-        let (again, pipeline) = tokio::join!(world.deliver("r_1"), first);
-        assert_eq!(again, [0; 0]);
-        assert_eq!(world.sandbox.gitlab.pipelines().len(), 1, "the claim of the copy met an ended run");
-        world.assert_ended_once("r_1", pipeline, "success");
-    }
-}
-
-#[tokio::test]
-async fn a_run_that_ends_between_its_claim_and_its_trigger_stays_ended() {
-    for handling in Handling::ALL {
-        let world = World::builder().hooks(handling).start().await;
-        world.sandbox.glint.run("r_1");
-        let earlier = world.start_run("r_0").await;
-        let trigger = world.sandbox.hold_before(Call::Trigger);
-        // Another pipeline of the project proves to be of the run, as one would whose creation took GitLab long.
-        world.sandbox.gitlab.finish(earlier, "failed");
-        let mut early = world.hook(earlier);
-        early["body"] =
-            json!(crate::hooks::matching::claiming(&world, &early, crate::support::PROJECT, "r_1").to_string());
-        world.sandbox.glint.run("r_0").forget();
-        let hook = async {
-            trigger.reached().await;
-            world.post(&early).await;
-            world.receive_all().await;
-            trigger.release();
-        };
-        let (again, ()) = tokio::join!(world.deliver("r_1"), hook);
-        assert_eq!(again, [0; 0]);
-        let late = world.sandbox.gitlab.pipelines().last().unwrap().id;
-        assert_ne!(late, earlier);
-        world.pipeline_reaches(late, "success").await;
+async fn a_run_that_its_hook_ended_while_a_second_copy_looked_is_not_started_again(
+    #[values(Handling::InPlace, Handling::Queued)] handling: Handling,
+) {
+    let world = World::builder().hooks(handling).start().await;
+    world.sandbox.glint.run("r_1");
+    let look = world.sandbox.hold(Call::GetRun);
+    let first = async {
+        look.reached().await;
+        let pipeline = world.start_run("r_1").await;
+        world.pipeline_reaches(pipeline, "success").await;
         world.receive_all().await;
-        world.assert_ended_once("r_1", earlier, "failed");
-    }
+        look.release();
+        pipeline
+    };
+    let (again, pipeline) = tokio::join!(world.deliver("r_1"), first);
+    assert_eq!(again, [0; 0]);
+    assert_eq!(world.sandbox.gitlab.pipelines().len(), 1, "the claim of the copy met an ended run");
+    world.assert_ended_once("r_1", pipeline, "success");
 }
 
+#[rstest]
 #[tokio::test]
-async fn the_same_hook_twice_ends_the_run_once() {
-    for handling in Handling::ALL {
-        for (status, ..) in FINAL {
-            let world = World::builder().hooks(handling).start().await;
-            let pipeline = world.start_run("r_1").await;
-            world.sandbox.gitlab.finish(pipeline, status);
-            let hook = world.hook(pipeline);
-            for _ in 0..2 {
-                world.post(&hook).await;
-                world.receive_all().await;
-            }
-            let run = world.assert_ended_once("r_1", pipeline, status);
-            assert_eq!((world.endings("r_1").1, run.refused_writes), (1, 0));
-            assert_eq!(run.logs.len(), 2, "one line for its creation, and one for its end");
+async fn a_run_that_ends_between_its_claim_and_its_trigger_stays_ended(
+    #[values(Handling::InPlace, Handling::Queued)] handling: Handling,
+) {
+    let world = World::builder().hooks(handling).start().await;
+    world.sandbox.glint.run("r_1");
+    let earlier = world.start_run("r_0").await;
+    let trigger = world.sandbox.hold_before(Call::Trigger);
+    // Another pipeline of the project proves to be of the run, as one would whose creation took GitLab long.
+    world.sandbox.gitlab.finish(earlier, "failed");
+    let mut early = world.hook(earlier);
+    early["body"] = json!(crate::hooks::matching::claiming(&world, &early, crate::support::PROJECT, "r_1").to_string());
+    world.sandbox.glint.run("r_0").forget();
+    let hook = async {
+        trigger.reached().await;
+        world.post(&early).await;
+        world.receive_all().await;
+        trigger.release();
+    };
+    let (again, ()) = tokio::join!(world.deliver("r_1"), hook);
+    assert_eq!(again, [0; 0]);
+    let late = world.sandbox.gitlab.pipelines().last().unwrap().id;
+    assert_ne!(late, earlier);
+    world.pipeline_reaches(late, "success").await;
+    world.receive_all().await;
+    world.assert_ended_once("r_1", earlier, "failed");
+}
+
+#[rstest]
+#[tokio::test]
+async fn the_same_hook_twice_ends_the_run_once(#[values(Handling::InPlace, Handling::Queued)] handling: Handling) {
+    for (status, ..) in FINAL {
+        let world = World::builder().hooks(handling).start().await;
+        let pipeline = world.start_run("r_1").await;
+        world.sandbox.gitlab.finish(pipeline, status);
+        let hook = world.hook(pipeline);
+        for _ in 0..2 {
+            world.post(&hook).await;
+            world.receive_all().await;
         }
+        let run = world.assert_ended_once("r_1", pipeline, status);
+        assert_eq!((world.endings("r_1").1, run.refused_writes), (1, 0));
+        assert_eq!(run.logs.len(), 2, "one line for its creation, and one for its end");
     }
 }
 
@@ -170,21 +170,21 @@ async fn two_copies_of_a_hook_at_once_end_the_run_once() {
     world.assert_ended_once("r_1", pipeline, "success");
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_hook_for_a_run_that_ended_writes_nothing() {
-    for handling in Handling::ALL {
-        for ended in ["SUCCESS", "FAILURE", "DECLINED"] {
-            let world = World::builder().hooks(handling).start().await;
-            let pipeline = world.start_run("r_1").await;
-            world.sandbox.glint.run("r_1").status(ended);
-            let before = world.run("r_1");
-            for status in ["running", "success"] {
-                world.pipeline_reaches(pipeline, status).await;
-                assert_eq!(world.receive_all().await, 0);
-            }
-            assert_eq!(world.run("r_1"), before, "not even a refused write");
-        }
+async fn a_hook_for_a_run_that_ended_writes_nothing(
+    #[values(Handling::InPlace, Handling::Queued)] handling: Handling,
+    #[values("SUCCESS", "FAILURE", "DECLINED")] ended: &str,
+) {
+    let world = World::builder().hooks(handling).start().await;
+    let pipeline = world.start_run("r_1").await;
+    world.sandbox.glint.run("r_1").status(ended);
+    let before = world.run("r_1");
+    for status in ["running", "success"] {
+        world.pipeline_reaches(pipeline, status).await;
+        assert_eq!(world.receive_all().await, 0);
     }
+    assert_eq!(world.run("r_1"), before, "not even a refused write");
 }
 
 #[tokio::test]
@@ -244,37 +244,39 @@ impl Outage {
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn an_answer_of_glint_that_is_lost_after_the_end_was_written_ends_it_once() {
-    for handling in Handling::ALL {
-        for fault in [Fault::ResetAfter, Fault::status_after(500), Fault::Garbage, Fault::EmptyBody] {
-            let world = World::builder().hooks(handling).start().await;
-            let pipeline = world.start_run("r_1").await;
-            world.sandbox.fail(Call::PatchRun).with(fault);
-            world.pipeline_reaches(pipeline, "success").await;
-            assert_eq!(world.receive_all().await, 0);
-            world.assert_ended_once("r_1", pipeline, "success");
-        }
+async fn an_answer_of_glint_that_is_lost_after_the_end_was_written_ends_it_once(
+    #[values(Handling::InPlace, Handling::Queued)] handling: Handling,
+) {
+    for fault in [Fault::ResetAfter, Fault::status_after(500), Fault::Garbage, Fault::EmptyBody] {
+        let world = World::builder().hooks(handling).start().await;
+        let pipeline = world.start_run("r_1").await;
+        world.sandbox.fail(Call::PatchRun).with(fault);
+        world.pipeline_reaches(pipeline, "success").await;
+        assert_eq!(world.receive_all().await, 0);
+        world.assert_ended_once("r_1", pipeline, "success");
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_run_whose_report_was_lost_is_healed_by_its_hook() {
-    for handling in Handling::ALL {
-        let world = World::builder().hooks(handling).start().await;
-        world.sandbox.glint.run("r_1");
-        world.sandbox.fail(Call::Trigger).with(Fault::ResetAfter);
-        assert_eq!(world.deliver("r_1").await, [0], "GitLab's answer was lost");
-        let pipeline = world.sandbox.gitlab.pipelines()[0].id;
-        assert_eq!(world.run("r_1").external_run_id.as_deref(), Some("gl_claim_r_1"));
-        world.pipeline_reaches(pipeline, "running").await;
-        world.receive_all().await;
-        assert_eq!(world.run("r_1").links(), [world.sandbox.gitlab.pipeline(pipeline).web_url]);
-        let second = sqs_event(&[&message("r_1").to_string()], 2);
-        assert_eq!(redelivered(&world.handle(&second).await.unwrap()), [0; 0], "the next receive sees a duplicate");
-        world.pipeline_reaches(pipeline, "success").await;
-        world.receive_all().await;
-        assert_eq!(world.sandbox.gitlab.pipelines().len(), 1);
-        world.assert_ended_once("r_1", pipeline, "success");
-    }
+async fn a_run_whose_report_was_lost_is_healed_by_its_hook(
+    #[values(Handling::InPlace, Handling::Queued)] handling: Handling,
+) {
+    let world = World::builder().hooks(handling).start().await;
+    world.sandbox.glint.run("r_1");
+    world.sandbox.fail(Call::Trigger).with(Fault::ResetAfter);
+    assert_eq!(world.deliver("r_1").await, [0], "GitLab's answer was lost");
+    let pipeline = world.sandbox.gitlab.pipelines()[0].id;
+    assert_eq!(world.run("r_1").external_run_id.as_deref(), Some("gl_claim_r_1"));
+    world.pipeline_reaches(pipeline, "running").await;
+    world.receive_all().await;
+    assert_eq!(world.run("r_1").links(), [world.sandbox.gitlab.pipeline(pipeline).web_url]);
+    let second = sqs_event(&[&message("r_1").to_string()], 2);
+    assert_eq!(redelivered(&world.handle(&second).await.unwrap()), [0; 0], "the next receive sees a duplicate");
+    world.pipeline_reaches(pipeline, "success").await;
+    world.receive_all().await;
+    assert_eq!(world.sandbox.gitlab.pipelines().len(), 1);
+    world.assert_ended_once("r_1", pipeline, "success");
 }

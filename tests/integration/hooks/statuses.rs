@@ -3,32 +3,31 @@
 use serde_json::json;
 
 use crate::support::{FINAL, Handling, World};
+use rstest::rstest;
 use sandbox::Call;
 
 const MOVING: [(&str, &str); 2] = [("pending", "GitLab pipeline pending"), ("running", "GitLab pipeline running")];
 const SILENT: [&str; 6] =
     ["created", "waiting_for_resource", "preparing", "waiting_for_callback", "canceling", "scheduled"];
 
+#[rstest]
 #[tokio::test]
-async fn pending_and_running_move_the_label_and_nothing_else() {
-    for handling in Handling::ALL {
-        let world = World::builder().hooks(handling).start().await;
-        let pipeline = world.start_run("r_1").await;
-        for (status, label) in MOVING {
-            let before = world.run("r_1");
-            assert_eq!(
-                world.pipeline_reaches(pipeline, status).await,
-                if handling == Handling::Queued { 202 } else { 200 }
-            );
-            assert_eq!(world.receive_all().await, 0);
-            let run = world.run("r_1");
-            assert_eq!((run.status.as_str(), run.status_label.as_deref()), ("IN_PROGRESS", Some(label)));
-            assert_eq!(
-                (run.links(), run.external_run_id, run.logs),
-                (before.links(), before.external_run_id, before.logs)
-            );
-            assert_eq!(run.writes.last(), Some(&json!({ "statusLabel": label })));
-        }
+async fn pending_and_running_move_the_label_and_nothing_else(
+    #[values(Handling::InPlace, Handling::Queued)] handling: Handling,
+) {
+    let world = World::builder().hooks(handling).start().await;
+    let pipeline = world.start_run("r_1").await;
+    for (status, label) in MOVING {
+        let before = world.run("r_1");
+        assert_eq!(
+            world.pipeline_reaches(pipeline, status).await,
+            if handling == Handling::Queued { 202 } else { 200 }
+        );
+        assert_eq!(world.receive_all().await, 0);
+        let run = world.run("r_1");
+        assert_eq!((run.status.as_str(), run.status_label.as_deref()), ("IN_PROGRESS", Some(label)));
+        assert_eq!((run.links(), run.external_run_id, run.logs), (before.links(), before.external_run_id, before.logs));
+        assert_eq!(run.writes.last(), Some(&json!({ "statusLabel": label })));
     }
 }
 
@@ -42,20 +41,21 @@ async fn the_same_label_is_not_written_twice() {
     assert_eq!(world.run("r_1").writes.len(), writes);
 }
 
+#[rstest]
 #[tokio::test]
-async fn the_four_final_statuses_end_the_run_each_in_its_own_words() {
-    for handling in Handling::ALL {
-        for (status, ending, label) in FINAL {
-            let world = World::builder().hooks(handling).start().await;
-            let pipeline = world.start_run("r_1").await;
-            world.pipeline_reaches(pipeline, status).await;
-            assert_eq!(world.receive_all().await, 0);
-            let run = world.assert_ended_once("r_1", pipeline, status);
-            let words = format!("{label}: {}", world.sandbox.gitlab.pipeline(pipeline).web_url);
-            assert_eq!(run.summary.as_deref(), Some(words.as_str()), "{ending}");
-            assert_eq!(run.logs.last().unwrap().message, words);
-            assert!(run.logs.iter().all(|log| log.termination_status.is_none()));
-        }
+async fn the_four_final_statuses_end_the_run_each_in_its_own_words(
+    #[values(Handling::InPlace, Handling::Queued)] handling: Handling,
+) {
+    for (status, ending, label) in FINAL {
+        let world = World::builder().hooks(handling).start().await;
+        let pipeline = world.start_run("r_1").await;
+        world.pipeline_reaches(pipeline, status).await;
+        assert_eq!(world.receive_all().await, 0);
+        let run = world.assert_ended_once("r_1", pipeline, status);
+        let words = format!("{label}: {}", world.sandbox.gitlab.pipeline(pipeline).web_url);
+        assert_eq!(run.summary.as_deref(), Some(words.as_str()), "{ending}");
+        assert_eq!(run.logs.last().unwrap().message, words);
+        assert!(run.logs.iter().all(|log| log.termination_status.is_none()));
     }
 }
 
@@ -98,18 +98,17 @@ async fn a_status_that_nobody_knows_yet_is_answered_and_ignored() {
     assert_eq!(world.run("r_1").status, "IN_PROGRESS");
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_retried_pipeline_does_not_reopen_its_run() {
-    for handling in Handling::ALL {
-        let world = World::builder().hooks(handling).start().await;
-        let pipeline = world.start_run("r_1").await;
-        for status in ["running", "failed", "running", "success"] {
-            world.pipeline_reaches(pipeline, status).await;
-            assert_eq!(world.receive_all().await, 0);
-        }
-        let run = world.assert_ended_once("r_1", pipeline, "failed");
-        assert_eq!(run.refused_writes, 0, "an ended run is never written to");
+async fn a_retried_pipeline_does_not_reopen_its_run(#[values(Handling::InPlace, Handling::Queued)] handling: Handling) {
+    let world = World::builder().hooks(handling).start().await;
+    let pipeline = world.start_run("r_1").await;
+    for status in ["running", "failed", "running", "success"] {
+        world.pipeline_reaches(pipeline, status).await;
+        assert_eq!(world.receive_all().await, 0);
     }
+    let run = world.assert_ended_once("r_1", pipeline, "failed");
+    assert_eq!(run.refused_writes, 0, "an ended run is never written to");
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use sandbox::{Call, Fault, Hold, Reply, Sandbox};
 
 const RECEIVES: u32 = 3;
 
-/// A step of the journey at which it can end.
+/// A step at which the process can be killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum At {
     GetRun,
@@ -48,7 +48,7 @@ impl At {
         }
     }
 
-    /// What has to go wrong for the journey to come by here.
+    /// What has to go wrong for this step to happen.
     fn detour(self, sandbox: &Sandbox) {
         match self {
             Self::Unclaim | Self::Hide => sandbox.fail(Call::Trigger).nth(1).with(Fault::throttled(1)),

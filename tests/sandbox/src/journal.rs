@@ -141,7 +141,7 @@ impl Journal {
         found
     }
 
-    /// The calls in order of arrival: the shortest description of a journey.
+    /// The calls in order of arrival: the shortest description of what was done.
     pub fn calls(&self) -> Vec<Call> {
         self.lock().iter().map(|exchange| exchange.call).collect()
     }

@@ -1,4 +1,4 @@
-//! Every step of a run's journey, everything that can happen to it, and where the run then ends.
+//! Every request on a run's way to its link, everything that can happen to it, and where the run then ends.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use sandbox::{Call, Exchange, Fault, Sandbox};
 
 use super::Setup;
 
-/// A request of the journey from a run to its link.
+/// A request on the way from a run to its link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     ClientSecret,
@@ -139,7 +139,7 @@ pub enum Fate {
     NotConfirmed,
 }
 
-/// Where a run ends whose journey meets `fault` once, at `step`, and nothing else.
+/// Where a run ends that meets `fault` once, at `step`, and nothing else.
 pub fn fate(step: Step, fault: &Fault, setup: Setup) -> Fate {
     let doubt = if setup.reads { Fate::Linked } else { Fate::NotConfirmed };
     match (step, fault) {

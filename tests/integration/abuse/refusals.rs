@@ -1,15 +1,15 @@
-//! Brings hostile messages before the built binary, between two honest ones, and judges what became of all of them.
+//! Sends hostile messages to the built binary, between two ordinary ones, and checks what becomes of all of them.
 
 use serde_json::{Value, json};
 
 use crate::support::{Function, furnish, invoke, message, redelivered, sqs_event};
 use sandbox::{Call, Reply, Sandbox, Upstream};
 
-/// Where the honest runs of the sandbox's one project go.
+/// Where the ordinary runs of the sandbox's one project go.
 pub const TRIGGER_PATH: &str = "/api/v4/projects/acme%2Fbackend%2Fbilling/trigger/pipeline";
 /// Stands for the run id in a case's body.
 const RUN: &str = "the-run-of-this-case";
-/// So many cases go into one batch, with an honest message before and behind them.
+/// So many cases go into one batch, with an ordinary message before and behind them.
 const AT_ONCE: usize = 8;
 
 /// One hostile message: what is wrong with it, and the words with which the refusal has to say so.
@@ -34,22 +34,22 @@ impl Case {
 
     /// A message whose user inputs are this JSON text.
     pub fn inputs(name: &str, says: &str, inputs: &str) -> Self {
-        let honest = message(RUN);
-        let body = honest.to_string().replace(&honest["payload"]["properties"].to_string(), inputs);
+        let ordinary = message(RUN);
+        let body = ordinary.to_string().replace(&ordinary["payload"]["properties"].to_string(), inputs);
         assert!(body.contains(inputs), "{name}");
         Self::raw(name, says, body)
     }
 }
 
 /// The function and its sandbox.
-pub struct Court {
+pub struct Checker {
     pub sandbox: Sandbox,
     function: Function,
     batches: usize,
 }
 
-impl Court {
-    pub async fn open(settings: &[(&str, &str)]) -> Self {
+impl Checker {
+    pub async fn start(settings: &[(&str, &str)]) -> Self {
         let sandbox = Sandbox::start().await;
         furnish(&sandbox);
         let function = Function::start(&sandbox, settings).await;
@@ -70,10 +70,10 @@ impl Court {
     async fn refuses_batch(&mut self, cases: &[Case]) {
         self.batches += 1;
         let run = |index: usize| format!("r_{}_{index}", self.batches);
-        let honest = |index: usize| message(&run(index)).to_string();
-        let mut bodies = vec![honest(0)];
+        let ordinary = |index: usize| message(&run(index)).to_string();
+        let mut bodies = vec![ordinary(0)];
         bodies.extend(cases.iter().enumerate().map(|(index, case)| case.body.replace(RUN, &run(index + 1))));
-        bodies.push(honest(bodies.len()));
+        bodies.push(ordinary(bodies.len()));
         (0..bodies.len()).for_each(|index| drop(self.sandbox.glint.run(&run(index))));
         let texts: Vec<&str> = bodies.iter().map(String::as_str).collect();
         let Reply::Response(reply) = invoke(&self.sandbox, sqs_event(&texts, 1)).await else {
