@@ -172,7 +172,7 @@ async fn handle_task(context: &Context, task: Task, metadata: DeliveryMetadata) 
     match (enqueue::enqueue(context, &task, &metadata).await, &task) {
         (Enqueued::Done(outcome), _) => return Handled::new(run_id, outcome),
         (Enqueued::Refused(why), Task::Start { run, .. }) => {
-            return Handled::new(run_id, report_outcome::end_unqueued_run(context, run, &metadata, why).await);
+            return Handled::new(run_id, report_outcome::end_unless_started(context, run, &metadata, why).await);
         }
         _ => {}
     }

@@ -11,7 +11,7 @@ use crate::gitlab::types::{GitRef, Pipeline, Project, RunToken};
 use crate::glint::GlintError;
 use crate::glint::run::{RunId, RunRequest, RunState, RunStatus};
 use crate::outcome::memory::{self, Memory};
-use crate::outcome::{Outcome, RetryLater};
+use crate::outcome::{Outcome, RetryLater, messages};
 use crate::source::{DeliveryMetadata, Source};
 use crate::verify;
 
@@ -83,11 +83,11 @@ pub async fn memory_of(
     if is_claim_listed(context, &run.id).await? {
         return Ok(Memory::Claimed);
     }
-    // Where somebody set both, a Glint that shows no `externalRunId` may hide that the run is linked.
-    let both_are_foreign = state.label.is_some() && !state.links.is_empty();
-    let may_be_linked = both_are_foreign && !shows_external_id && metadata.source.attempt() > 1;
+    // Where somebody set the label, a Glint that keeps or shows no `externalRunId` may hide that the run is claimed or linked.
+    let is_label_foreign = state.label.as_deref().is_some_and(|label| !messages::is_open(label));
+    let may_be_started = is_label_foreign && !shows_external_id && metadata.source.attempt() > 1;
     let can_look = context.app.config.read_secret_id.is_some();
-    Ok(if may_be_linked && can_look { Memory::Claimed } else { Memory::Open })
+    Ok(if may_be_started && can_look { Memory::Claimed } else { Memory::Open })
 }
 
 /// Whether Glint's search for the claim lists this run and nothing else: a Glint that ignores the filter lists everything.

@@ -63,7 +63,10 @@ async fn report_deferred(
 ) -> Outcome {
     let is_final = metadata.source.is_final_attempt(context.app.config.max_receives, context.utc());
     // If Glint could not be read, a pipeline may already exist: the run is left to the next attempt or the dead-letter queue.
-    if is_final && (known.is_seen || matches!(metadata.source, Source::Http)) {
+    if is_final && !known.is_seen && matches!(metadata.source, Source::Http) {
+        return end_unless_started(context, run, metadata, retry_later).await;
+    }
+    if is_final && known.is_seen {
         let given_up = GivenUp::NotStarted(retry_later.why.clone());
         return give_up(context, run, metadata, given_up, known).await.unwrap_or(Outcome::Deferred(retry_later));
     }
@@ -185,12 +188,13 @@ async fn give_up(
     }
 }
 
-/// Ends the run of a webhook that the queue provably did not take, unless a pipeline of it may be running.
-pub async fn end_unqueued_run(
+/// Reads the run, and ends it for this reason unless a pipeline of it may be running. For what nobody delivers again: a webhook that the queue
+/// provably did not take, or one that is handled in place.
+pub async fn end_unless_started(
     context: &Context,
     run: &RunRequest,
     metadata: &DeliveryMetadata,
-    refused: RetryLater,
+    reason: RetryLater,
 ) -> Outcome {
     let state = match read_run(context, run, metadata).await {
         Ok(state) => state,
@@ -202,10 +206,10 @@ pub async fn end_unqueued_run(
         Ok(Memory::Open) => {
             let mut known = LastKnown::new(run, context.app.glint.lost_answers());
             known.see(&state);
-            let given_up = GivenUp::NotStarted(refused.why.clone());
-            give_up(context, run, metadata, given_up, &known).await.unwrap_or(Outcome::Deferred(refused))
+            let given_up = GivenUp::NotStarted(reason.why.clone());
+            give_up(context, run, metadata, given_up, &known).await.unwrap_or(Outcome::Deferred(reason))
         }
-        _ => Outcome::Deferred(refused),
+        _ => Outcome::Deferred(reason),
     }
 }
 

@@ -67,12 +67,14 @@ fn promises_one_pipeline(player: &Player) -> bool {
     let wrote = |what: &[Others]| others.iter().any(|(_, others)| what.contains(others));
     let wrote_label = wrote(&[Others::Label, Others::Both]);
     let wrote_link = wrote(&[Others::Link, Others::Both]);
+    // Only what is not at its first attempt is looked up before it is started.
+    let is_looked_up = read_token && notes.second_messages + notes.redrives == 0;
     let is_remembered = match glint {
         Shape::Everything | Shape::NoLabel | Shape::NoLink => true,
         // A second message may be handled while a read still shows the run as it was.
         Shape::ReadsLag => notes.second_messages + notes.redrives == 0,
-        Shape::NoExternalRunId => read_token || !(wrote_label && wrote_link),
-        Shape::RefusesExternalRunId => read_token || !wrote_label,
+        Shape::NoExternalRunId => is_looked_up || !(wrote_label && wrote_link),
+        Shape::RefusesExternalRunId => is_looked_up || !wrote_label,
         Shape::OnlyLink => notes.kills == 0 && notes.faults < 2 && !wrote_link,
         Shape::Nothing => notes.kills == 0 && notes.faults < 2 && notes.second_messages + notes.redrives == 0,
     };
