@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::event_sources::ways::{ask, webhook_to};
+use crate::event_sources::ways::{ask, webhook, webhook_to};
 use crate::support::{CLIENT_SECRET, PROJECT, TOKEN, World};
 use sandbox::{Call, Fault, Upstream};
 
@@ -193,9 +193,7 @@ async fn only_a_direct_invoke_can_ask() {
     let world = World::new().await;
     let queued = world.queue(&[&check().to_string()]).await;
     assert_eq!(queued, [0], "on a queue it is a message without a run");
-    let (status, body) =
-        crate::event_sources::ways::ask(&world, &crate::event_sources::ways::webhook(&world, &check().to_string()))
-            .await;
+    let (status, body) = ask(&world, &webhook(&world, &check().to_string())).await;
     assert_eq!((status, &body["outcome"]), (400, &json!("Unreadable")));
     assert_eq!(world.sandbox.journal.count(Call::Trigger), 0);
     assert!(

@@ -81,7 +81,11 @@ fn beside(document: &str, link: &str) -> String {
     let mut parts: Vec<&str> = document.split('/').collect();
     parts.pop();
     for part in link.split('/') {
-        if part == ".." { let _ = parts.pop(); } else { parts.push(part); }
+        if part == ".." {
+            let _ = parts.pop();
+        } else {
+            parts.push(part);
+        }
     }
     parts.join("/")
 }
