@@ -14,3 +14,4 @@ mod rotation;
 mod runs_queue;
 mod single_faults;
 mod soak;
+mod unlucky_runs;
