@@ -10,6 +10,7 @@ mod enqueue;
 mod find_pipeline;
 mod log_outcome;
 mod move_run;
+mod old_claim;
 mod outputs;
 mod pipeline_event;
 mod report_outcome;

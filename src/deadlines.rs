@@ -42,6 +42,10 @@ pub const MIN_TIME_TO_START: Duration = Duration::from_secs(10);
 pub const MIN_TIME_TO_TRIGGER: Duration = Duration::from_secs(7);
 /// What a trigger leaves for the report after it.
 pub const REPORT_RESERVE: Duration = Duration::from_secs(3);
+/// A run that was last seen so long ago is read again before it is linked: hooks follow a new pipeline within seconds.
+pub const MAX_SIGHT_AGE: Duration = Duration::from_secs(3);
+/// The most that this takes.
+pub const READ_AGAIN_TIMEOUT: Duration = Duration::from_secs(1);
 /// What a report to Glint leaves for queueing it, where there is a queue.
 pub const ENQUEUE_RESERVE: Duration = Duration::from_millis(1500);
 /// With less time left, the sweep looks at no further run.

@@ -213,6 +213,12 @@ fn target_of_url(url: &str) -> UrlTarget {
     url_target(Some(path.as_str()).filter(|path| !path.is_empty()), parameter)
 }
 
+/// What path and query of an action's URL say; nothing where it is no URL.
+pub fn target_of_action_url(url: &str) -> UrlTarget {
+    let Ok(url) = url::Url::parse(url.trim()) else { return UrlTarget::default() };
+    target_of_url(&url[url::Position::BeforePath..url::Position::AfterQuery])
+}
+
 /// A string, or the digits of a number where a source should have written a string.
 fn scalar(value: &RawValue) -> Option<Cow<'_, str>> {
     let is_bare = value.get().bytes().next().is_some_and(|byte| !matches!(byte, b'{' | b'[' | b'"' | b'n'));

@@ -1,5 +1,7 @@
 //! What one delivery attempt came to, and what it knows of its run by then.
 
+use tokio::time::Instant;
+
 use super::find_pipeline::Target;
 use crate::glint::Shown;
 use crate::glint::run::{RunRequest, RunState};
@@ -15,8 +17,10 @@ pub struct Attempt {
 /// What is known of the run, as last seen or written.
 #[derive(Debug, Default)]
 pub struct LastKnown {
-    /// Glint has shown the run: before that there is nothing to write to.
+    /// Glint has shown what the run remembers of its pipeline: before that nothing is written to it.
     pub is_seen: bool,
+    /// When label and links were last read or written.
+    pub seen_at: Option<Instant>,
     /// Glint ends it from our reply.
     pub is_synchronized: bool,
     pub label: Option<String>,
@@ -51,7 +55,7 @@ impl LastKnown {
 
     /// Takes over what a GET shows.
     pub fn see(&mut self, state: &RunState) {
-        self.is_seen = true;
+        self.seen_at = Some(Instant::now());
         self.label.clone_from(&state.label);
         self.links.clone_from(&state.links);
         self.is_synchronized |= state.synchronized;
@@ -59,6 +63,7 @@ impl LastKnown {
 
     /// Takes over what the answer to a PATCH shows, which is newer.
     pub fn see_answer(&mut self, shown: &Shown) {
+        self.seen_at = Some(Instant::now());
         if !shown.links.is_empty() {
             self.links.clone_from(&shown.links);
         }

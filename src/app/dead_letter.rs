@@ -3,15 +3,14 @@
 use super::attempt::LastKnown;
 use super::authorize_url::authorize_url;
 use super::context::Context;
-use super::find_pipeline::{LookUp, Target, look_up, memory_of, read_run};
+use super::find_pipeline::{LookUp, look_up, memory_of, read_run, target_of};
 use super::report_run::{end_run, link_pipeline};
 use crate::deadlines::{MAX_DEAD_LETTER_AGE, REPORT_GRACE};
 use crate::glint::run::{RunRequest, RunState, RunStatus, UrlTarget};
 use crate::outcome::memory::{Memory, is_claim_old};
-use crate::outcome::{GivenUp, Handled, Outcome, RetryLater, Unconfirmed};
+use crate::outcome::{GivenUp, Handled, Outcome, Unconfirmed, messages};
 use crate::source::DeliveryMetadata;
 use crate::telemetry::Metric;
-use crate::trigger::build_trigger_request;
 
 /// Ends the run of a message that failed too often. Where a trigger may have been sent, looks for the pipeline first.
 pub async fn end_dead_run(context: &Context, run: &RunRequest, metadata: &DeliveryMetadata) -> Handled {
@@ -79,7 +78,7 @@ async fn look(
         return again("its pipeline may still be reported");
     }
     let not_confirmed = |why: &str| Ok(Looked::GiveUp(GivenUp::NotConfirmed(unconfirmed(why))));
-    let Some(target) = target(context, run, url_target, state).await? else {
+    let Some(target) = target_of(context, run, url_target, state).await? else {
         return not_confirmed("GitLab never confirmed the pipeline");
     };
     match look_up(context, &target).await {
@@ -88,27 +87,9 @@ async fn look(
             known.see(state);
             Ok(Looked::Linked(link_pipeline(context, &run.id, pipeline, &known).await))
         }
-        LookUp::Absent => Ok(Looked::GiveUp(GivenUp::NotStarted("GitLab has no pipeline of this run".to_owned()))),
+        LookUp::Absent => Ok(Looked::GiveUp(GivenUp::NotStarted(messages::NO_PIPELINE.to_owned()))),
         LookUp::NoToken => not_confirmed("GitLab never confirmed the pipeline"),
         LookUp::Failed(why) if age.is_none_or(|age| age < MAX_DEAD_LETTER_AGE) => again(&why),
         LookUp::Failed(why) => not_confirmed(&why),
     }
-}
-
-/// Where the run's pipeline would be; `None` where its message asks for none that can be.
-async fn target(
-    context: &Context,
-    run: &RunRequest,
-    url_target: &UrlTarget,
-    state: &RunState,
-) -> Result<Option<Target>, Outcome> {
-    let credentials = context.credentials().await.map_err(|error| Outcome::Deferred(RetryLater::new(error)))?;
-    let secret = &credentials.value.client_secret;
-    let request = build_trigger_request(run, url_target, &context.app.policy, secret).ok();
-    Ok(request.map(|request| Target {
-        run_id: run.id.clone(),
-        project: request.project.clone(),
-        git_ref: request.git_ref.clone(),
-        created_at: state.created_at.or(run.clicked_at),
-    }))
 }

@@ -9,10 +9,11 @@ use super::context::Context;
 use crate::deadlines::{LOOKUP_MARGIN, MAX_MESSAGE_AGE, MAX_READ_LAG};
 use crate::gitlab::types::{GitRef, Pipeline, Project, RunToken};
 use crate::glint::GlintError;
-use crate::glint::run::{RunId, RunRequest, RunState, RunStatus};
+use crate::glint::run::{RunId, RunRequest, RunState, RunStatus, UrlTarget};
 use crate::outcome::memory::{self, Memory};
 use crate::outcome::{Outcome, RetryLater, messages};
 use crate::source::{DeliveryMetadata, Source};
+use crate::trigger::build_trigger_request;
 use crate::verify;
 
 /// Where the pipeline of a run would be.
@@ -110,6 +111,24 @@ pub fn ensure_in_progress(state: &RunState) -> Result<(), Outcome> {
             Err(Outcome::Deferred(RetryLater::new(format!("Glint says the run is `{word}`, which is not known here"))))
         }
     }
+}
+
+/// Where the run's pipeline would be; `None` where its message asks for none that can be.
+pub async fn target_of(
+    context: &Context,
+    run: &RunRequest,
+    url_target: &UrlTarget,
+    state: &RunState,
+) -> Result<Option<Target>, Outcome> {
+    let credentials = context.credentials().await.map_err(|error| Outcome::Deferred(RetryLater::new(error)))?;
+    let secret = &credentials.value.client_secret;
+    let request = build_trigger_request(run, url_target, &context.app.policy, secret).ok();
+    Ok(request.map(|request| Target {
+        run_id: run.id.clone(),
+        project: request.project.clone(),
+        git_ref: request.git_ref.clone(),
+        created_at: state.created_at.or(run.clicked_at),
+    }))
 }
 
 /// Looks for the pipeline whose payload names the run with a proof that holds.

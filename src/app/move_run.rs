@@ -8,6 +8,7 @@ use crate::gitlab::outputs::Outputs;
 use crate::gitlab::types::{Pipeline, PipelineEvent, PipelineStatus, pipeline_in};
 use crate::glint::run::{RunPatch, RunState, RunStatus};
 use crate::glint::{GlintError, PatchResult};
+use crate::outcome::memory::claim_id;
 use crate::outcome::{Outcome, deployment, messages};
 
 /// How far GitLab's clock and Glint's may be apart.
@@ -186,6 +187,10 @@ fn is_linked_elsewhere(run: &RunState, event: &PipelineEvent) -> bool {
     let external_id = run.external_id.as_deref().unwrap_or_default();
     if let Some((project_id, pipeline_id)) = Pipeline::parse_external_id(external_id) {
         return pipeline_id != event.pipeline.id || event.pipeline.project_id.is_some_and(|id| id != project_id);
+    }
+    if external_id == claim_id(&run.id) {
+        // The claim waits for its pipeline; a link beside it is somebody else's.
+        return false;
     }
     let mut pages = run.links.iter().filter_map(|link| pipeline_in(link, &event.project)).peekable();
     pages.peek().is_some() && pages.all(|id| id != event.pipeline.id)

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::attempt::{Attempt, Claim, LastKnown};
+use super::authorize_url::authorize_url;
 use super::context::Context;
 use super::find_pipeline::{LookUp, Target, look_up, memory_of, read_run};
 use super::report_run::{end_run, link_pipeline};
@@ -62,13 +63,15 @@ async fn report_deferred(
     known: &LastKnown,
 ) -> Outcome {
     let is_final = metadata.source.is_final_attempt(context.app.config.max_receives, context.utc());
-    // If Glint could not be read, a pipeline may already exist: the run is left to the next attempt or the dead-letter queue.
-    if is_final && !known.is_seen && matches!(metadata.source, Source::Http) {
-        return end_unless_started(context, run, metadata, retry_later).await;
+    if is_final && matches!(metadata.source, Source::Http) {
+        return end_unstarted(context, run, metadata, retry_later, known).await;
     }
+    // If Glint could not be read, a pipeline may already exist: the run is left to the next attempt or the dead-letter queue.
     if is_final && known.is_seen {
         let given_up = GivenUp::NotStarted(retry_later.why.clone());
-        return give_up(context, run, metadata, given_up, known).await.unwrap_or(Outcome::Deferred(retry_later));
+        return give_up(context, run, metadata, given_up, known.is_synchronized)
+            .await
+            .unwrap_or(Outcome::Deferred(retry_later));
     }
     let patch = if known.claim == Claim::None {
         let label = messages::WAITING_TO_RETRY;
@@ -148,7 +151,7 @@ async fn look_then_end(
         match look_up_target(context, known.target.as_ref()).await {
             LookUp::Found(pipeline) => return link_pipeline(context, &run.id, pipeline, known).await,
             LookUp::Absent if known.is_claim_old && !known.is_trigger_sent => {
-                break GivenUp::NotStarted("GitLab has no pipeline of this run".to_owned());
+                break GivenUp::NotStarted(messages::NO_PIPELINE.to_owned());
             }
             LookUp::Absent | LookUp::Failed(_) if context.left() >= MIN_TIME_TO_LOOK_AGAIN => {
                 sleep(LOOKUP_INTERVAL).await;
@@ -156,7 +159,7 @@ async fn look_then_end(
             LookUp::Absent | LookUp::Failed(_) | LookUp::NoToken => break GivenUp::NotConfirmed(unconfirmed.clone()),
         }
     };
-    give_up(context, run, metadata, given_up, known).await.unwrap_or(Outcome::Unconfirmed(unconfirmed))
+    give_up(context, run, metadata, given_up, known.is_synchronized).await.unwrap_or(Outcome::Unconfirmed(unconfirmed))
 }
 
 async fn look_up_target(context: &Context, target: Option<&Target>) -> LookUp {
@@ -177,10 +180,10 @@ async fn give_up(
     run: &RunRequest,
     metadata: &DeliveryMetadata,
     given_up: GivenUp,
-    known: &LastKnown,
+    is_synchronized: bool,
 ) -> Option<Outcome> {
     let outcome = Outcome::GivenUp(given_up);
-    match end_run(context, &run.id, outcome.report()?, known.is_synchronized).await {
+    match end_run(context, &run.id, outcome.report()?, is_synchronized).await {
         Ok(_) => Some(outcome),
         // Glint will refuse again, and Kafka would retry the record until it expires.
         Err(GlintError::Refused { .. }) if matches!(metadata.source, Source::Kafka { .. }) => Some(outcome),
@@ -196,20 +199,38 @@ pub async fn end_unless_started(
     metadata: &DeliveryMetadata,
     reason: RetryLater,
 ) -> Outcome {
-    let state = match read_run(context, run, metadata).await {
-        Ok(state) => state,
-        Err(outcome) => return outcome,
-    };
+    let known = LastKnown::new(run, context.app.glint.lost_answers());
+    end_unstarted(context, run, metadata, reason, &known).await
+}
+
+/// Ends the run of a webhook, which nobody sends again, unless a pipeline of it may be running. Reads it first: a copy may have started it since,
+/// and nothing is written to a run that could not be read or that the request does not prove to mean.
+async fn end_unstarted(
+    context: &Context,
+    run: &RunRequest,
+    metadata: &DeliveryMetadata,
+    retry_later: RetryLater,
+    known: &LastKnown,
+) -> Outcome {
+    let Ok(state) = read_run(context, run, metadata).await else { return Outcome::Deferred(retry_later) };
+    if let Err(outcome @ (Outcome::Unauthenticated(_) | Outcome::Unreadable { .. })) =
+        authorize_url(context, run, metadata, &state).await
+    {
+        return outcome;
+    }
+    if state.status == RunStatus::Ended {
+        return Outcome::Duplicate;
+    }
     match memory_of(context, run, metadata, &state).await {
-        _ if state.status == RunStatus::Ended => Outcome::Duplicate,
         Ok(Memory::Linked) => Outcome::Duplicate,
-        Ok(Memory::Open) => {
-            let mut known = LastKnown::new(run, context.app.glint.lost_answers());
-            known.see(&state);
-            let given_up = GivenUp::NotStarted(reason.why.clone());
-            give_up(context, run, metadata, given_up, &known).await.unwrap_or(Outcome::Deferred(reason))
+        Ok(Memory::Claimed) if known.claim == Claim::None => Outcome::Deferred(retry_later),
+        Ok(_) => {
+            let given_up = GivenUp::NotStarted(retry_later.why.clone());
+            let is_synchronized = known.is_synchronized || state.synchronized;
+            let ended = give_up(context, run, metadata, given_up, is_synchronized).await;
+            ended.unwrap_or(Outcome::Deferred(retry_later))
         }
-        _ => Outcome::Deferred(reason),
+        Err(_) => Outcome::Deferred(retry_later),
     }
 }
 

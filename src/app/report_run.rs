@@ -1,18 +1,18 @@
 //! Tells Glint what became of a run: now, or by way of the runs queue where Glint cannot be told in time.
 
+use chrono::{DateTime, Utc};
 use sha2::{Digest as _, Sha256};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::attempt::LastKnown;
 use super::context::Context;
-use super::verify_delivery::QueuedReport;
-use crate::aws::queue_message::{self, REPORT};
+use crate::aws::queue_message::{self, QueuedReport, REPORT};
 use crate::aws::sqs::Message;
-use crate::deadlines::ENQUEUE_RESERVE;
+use crate::deadlines::{ENQUEUE_RESERVE, MAX_SIGHT_AGE, READ_AGAIN_TIMEOUT, REPORT_RESERVE};
 use crate::gitlab::types::Pipeline;
 use crate::glint::run::{RunId, RunPatch, RunReport, RunState, RunStatus};
 use crate::glint::{GlintError, PatchResult};
-use crate::outcome::memory::links_with;
+use crate::outcome::memory::{claim_id, links_with};
 use crate::outcome::{Outcome, messages};
 use crate::retry::Retry as _;
 
@@ -20,9 +20,14 @@ use crate::retry::Retry as _;
 pub async fn link_pipeline(context: &Context, run: &RunId, pipeline: Pipeline, known: &LastKnown) -> Outcome {
     let started = Outcome::Started(pipeline.clone());
     let Some(mut report) = started.report() else { return started };
-    report.update.links = links_with(&pipeline.url, &known.links);
+    let seen = read_again(context, run, known).await;
+    if seen.as_ref().is_some_and(|state| state.status == RunStatus::Ended) {
+        return started;
+    }
+    let (label, links) = seen.as_ref().map_or((&known.label, &known.links), |state| (&state.label, &state.links));
+    report.update.links = links_with(&pipeline.url, links);
     report.update.status_label =
-        report.update.status_label.filter(|label| messages::may_replace(known.label.as_deref(), label));
+        report.update.status_label.filter(|label_now| messages::may_replace(label.as_deref(), label_now));
     let deadline = report_deadline(context);
     let linked = timeout_at(deadline, context.patch(run, &report.update)).await;
     match linked.unwrap_or_else(|_| Err(GlintError::out_of_time())) {
@@ -38,6 +43,16 @@ pub async fn link_pipeline(context: &Context, run: &RunId, pipeline: Pipeline, k
             Outcome::Unreported { pipeline, queued }
         }
     }
+}
+
+/// The run, where GitLab took so long to answer that a hook of its pipeline, or somebody else, may have written to it. Best effort, and not where
+/// the time is wanted for the report itself.
+async fn read_again(context: &Context, run: &RunId, known: &LastKnown) -> Option<RunState> {
+    let is_old = known.seen_at.is_some_and(|seen_at| seen_at.elapsed() >= MAX_SIGHT_AGE);
+    if !is_old || context.left() < REPORT_RESERVE + READ_AGAIN_TIMEOUT {
+        return None;
+    }
+    timeout(READ_AGAIN_TIMEOUT, context.run_state(run)).await.ok()?.ok()
 }
 
 /// Tells Glint what ends the run, or has the queue do so later. Fails where neither works.
@@ -79,28 +94,31 @@ async fn send_ending(
 }
 
 /// Applies a queued report. A run that has ended, or has its pipeline, meanwhile is left as it is, but for the log line.
+///
+/// An end gives way to a claim that is newer than it: another message of the run is at work, or its own dead letter, hook or sweep ends the run.
 pub async fn apply_report(context: &Context, queued: QueuedReport) -> Outcome {
+    let QueuedReport { run_id, mut report, queued_at } = queued;
     let applied = async {
-        let state = context.run_state(&queued.run_id).await?;
-        let is_linked = is_linked(context, &state);
-        let is_ending = queued.report.update.status.is_some();
-        if state.status == RunStatus::Ended || (is_linked && is_ending) {
+        let state = context.run_state(&run_id).await?;
+        if state.status == RunStatus::Ended {
             return Ok(());
         }
-        let mut report = queued.report;
-        if is_ending {
-            return send_ending(context, &queued.run_id, &mut report, state.synchronized).await.map(drop);
+        if report.update.status.is_some() {
+            if has_pipeline(context, &state) || is_claimed_since(&state, queued_at) {
+                return Ok(());
+            }
+            return send_ending(context, &run_id, &mut report, state.synchronized).await.map(drop);
         }
-        if !is_linked {
+        if !is_linked_to(&state, report.update.links.first()) {
             let RunPatch { links, status_label, .. } = &mut report.update;
             if let Some(ours) = links.first().cloned() {
                 *links = links_with(&ours, &state.links);
             }
             *status_label = status_label.take().filter(|label| messages::may_replace(state.label.as_deref(), label));
-            context.patch(&queued.run_id, &report.update).await?;
+            context.patch(&run_id, &report.update).await?;
         }
         if let Some(line) = &report.log {
-            drop(context.log(&queued.run_id, line).await);
+            drop(context.log(&run_id, line).await);
         }
         Ok::<(), GlintError>(())
     };
@@ -110,9 +128,23 @@ pub async fn apply_report(context: &Context, queued: QueuedReport) -> Outcome {
     }
 }
 
-fn is_linked(context: &Context, state: &RunState) -> bool {
-    state.external_id.as_deref().is_some_and(|id| Pipeline::parse_external_id(id).is_some())
-        || state.links.iter().any(|link| context.app.gitlab.is_pipeline_page(link, None))
+/// Whether the run is linked, or carries the page of a pipeline, whichever that is.
+fn has_pipeline(context: &Context, state: &RunState) -> bool {
+    is_linked_to(state, None) || state.links.iter().any(|link| context.app.gitlab.is_pipeline_page(link, None))
+}
+
+/// Whether the run is linked: to any pipeline by its `externalRunId`, or by the link to `page` where Glint shows no id. Other links are those
+/// of others.
+fn is_linked_to(state: &RunState, page: Option<&String>) -> bool {
+    match &state.external_id {
+        Some(id) => Pipeline::parse_external_id(id).is_some(),
+        None => page.is_some_and(|page| state.links.contains(page)),
+    }
+}
+
+fn is_claimed_since(state: &RunState, time: Option<DateTime<Utc>>) -> bool {
+    let is_claimed = state.external_id.as_ref() == Some(&claim_id(&state.id));
+    is_claimed && state.updated_at.zip(time).is_some_and(|(updated_at, time)| updated_at > time)
 }
 
 /// When a report that Glint has not taken goes to the queue, where there is one.
@@ -125,7 +157,7 @@ fn report_deadline(context: &Context) -> Instant {
 async fn queue_report(context: &Context, run: &RunId, report: RunReport) -> bool {
     let Some(queue) = context.app.queue.as_ref() else { return false };
     let message = Message {
-        body: queue_message::write_report(run, &report),
+        body: queue_message::write_report(run, &report, context.utc()),
         group: run.to_string(),
         deduplication: deduplication(run),
         attributes: Vec::new(),

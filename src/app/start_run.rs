@@ -61,6 +61,7 @@ impl<'a> Start<'a> {
             return Ok(Outcome::Duplicate);
         }
         let memory = memory_of(context, self.run, self.metadata, &state).await?;
+        self.known.is_seen = true;
         if memory == Memory::Linked {
             return Ok(Outcome::Duplicate);
         }

@@ -1,6 +1,5 @@
 //! By schedule: runs whose pipeline ended unheard, because its hook was lost or switched off, end as it did.
 
-use chrono::TimeDelta;
 use futures_util::{StreamExt as _, stream};
 use secrecy::SecretString;
 use std::borrow::Cow;
@@ -13,17 +12,13 @@ use super::sweep_report::{Look, SweepReport};
 use crate::deadlines::MIN_TIME_TO_SWEEP;
 use crate::gitlab::LookupError;
 use crate::gitlab::types::{Pipeline, PipelineEvent, PipelineStatus, Project, parse_pipeline_page};
-use crate::glint::run::{RunId, RunPatch, RunState, RunStatus, TerminalStatus};
-use crate::glint::{GlintError, PatchResult};
+use crate::glint::GlintError;
+use crate::glint::run::{RunId, RunState, RunStatus};
 use crate::outcome::{Handled, Outcome, messages};
 use crate::telemetry::Metric;
 
 /// Runs looked at side by side: gentle to both APIs.
 const AT_ONCE: usize = 4;
-/// A claim that has not changed for so long is not at work any more, whatever became of its trigger.
-const MAX_CLAIM_AGE: TimeDelta = TimeDelta::days(1);
-/// SQS keeps no message for longer, so nothing is at work on a run of this age, whoever still writes to it.
-const MAX_MESSAGE_AGE: TimeDelta = TimeDelta::days(15);
 
 const UNPROVEN: &str = "the pipeline does not prove that it is of the run";
 const NO_TIME: &str = "too little time was left";
@@ -88,7 +83,7 @@ impl Context {
         loop {
             let page = self.glint(self.app.glint.active_runs(next.as_deref(), self.freshness())).await?;
             found.extend(page.runs.into_iter().filter_map(|run| {
-                let target = self.target(&run).filter(|target| has_token || matches!(target, Target::OldClaim))?;
+                let target = self.target(&run, has_token)?;
                 // Hundreds of thousands of runs may be in progress: what they were started with is read again where it is needed.
                 Some((RunState { inputs: None, action_body: None, ..run }, target))
             }));
@@ -99,32 +94,23 @@ impl Context {
         }
     }
 
-    /// What the run is to be compared with; `None` where it is not ours.
-    fn target(&self, run: &RunState) -> Option<Target> {
+    /// What the run is to be compared with; `None` where it is not ours, or pipelines cannot be looked up.
+    fn target(&self, run: &RunState, has_token: bool) -> Option<Target> {
         if run.status != RunStatus::InProgress {
             return None;
         }
-        let external_id = run.external_id.as_deref().unwrap_or_default();
-        if let Some((project, id)) = Pipeline::parse_external_id(external_id) {
+        let pipeline = if has_token { self.pipeline_of(run) } else { None };
+        pipeline.or_else(|| self.is_old_claim(run).then_some(Target::OldClaim))
+    }
+
+    /// The pipeline that the run's `externalRunId` names, else its link.
+    fn pipeline_of(&self, run: &RunState) -> Option<Target> {
+        if let Some((project, id)) = run.external_id.as_deref().and_then(Pipeline::parse_external_id) {
             return Some(Target::Pipeline { project: Project::by_id(&project.to_string())?, id, url: None });
         }
         let base = &self.app.config.gitlab_url;
-        let page = run.links.iter().find_map(|link| Some((link, parse_pipeline_page(link, base)?)));
-        if let Some((link, (path, id))) = page
-            && let Ok(project) = Project::parse_path(path)
-        {
-            return Some(Target::Pipeline { project, id, url: Some(link.clone()) });
-        }
-        let label = run.label.as_deref().unwrap_or_default();
-        let is_claimed = external_id == format!("gl_claim_{}", run.id)
-            || (external_id.is_empty() && matches!(label, messages::TRIGGERING | messages::WAITING_TO_CONFIRM));
-        (is_claimed && self.is_forgotten(run)).then_some(Target::OldClaim)
-    }
-
-    fn is_forgotten(&self, run: &RunState) -> bool {
-        let age = |time: Option<chrono::DateTime<chrono::Utc>>| time.map(|time| self.utc() - time);
-        age(run.updated_at.or(run.created_at)).is_some_and(|quiet| quiet >= MAX_CLAIM_AGE)
-            || age(run.created_at).is_some_and(|age| age >= MAX_MESSAGE_AGE)
+        let (link, (path, id)) = run.links.iter().find_map(|link| Some((link, parse_pipeline_page(link, base)?)))?;
+        Some(Target::Pipeline { project: Project::parse_path(path).ok()?, id, url: Some(link.clone()) })
     }
 
     async fn look(&self, run: &RunState, target: &Target, token: Option<&SecretString>) -> Look {
@@ -132,12 +118,14 @@ impl Context {
             return Look::Left(NO_TIME.to_owned());
         }
         match (target, token) {
-            (Target::OldClaim, _) => self.end_claim(run).await,
+            (Target::OldClaim, _) => self.end_old_claim(run).await,
             (Target::Pipeline { .. }, None) => Look::Left(self.no_read_token()),
             (Target::Pipeline { project, id, url }, Some(token)) => {
                 let event = match self.news(run, project, *id, url.as_deref(), token).await {
                     Ok(Some(event)) => event,
                     Ok(None) => return Look::InProgress,
+                    // The link beside the claim is somebody else's.
+                    Err(why) if why == UNPROVEN && self.is_old_claim(run) => return self.end_old_claim(run).await,
                     Err(why) => {
                         tracing::warn!(run_id = run.id.as_str(), "the pipeline of run `{}` is left: {why}", run.id);
                         return Look::Left(why);
@@ -217,27 +205,6 @@ impl Context {
             log_outcome(self, handled, started, &LogFields::default());
         }
         look
-    }
-
-    /// Ends a run whose claim nobody is at work on any more.
-    async fn end_claim(&self, run: &RunState) -> Look {
-        let text = messages::claim_expired();
-        let patch = RunPatch {
-            status: (!run.synchronized).then_some(TerminalStatus::Failure),
-            status_label: Some(messages::NOT_CONFIRMED.to_owned()),
-            summary: Some(text.clone()),
-            ..RunPatch::default()
-        };
-        drop(self.log(&run.id, &text).await);
-        match self.patch(&run.id, &patch).await {
-            Ok(PatchResult::Applied(_)) => {
-                self.metrics.count(Metric::RunsGivenUp);
-                tracing::error!(run_id = run.id.as_str(), outcome = "GivenUp", "run `{}` is given up: {text}", run.id);
-                Look::Ended
-            }
-            Ok(PatchResult::AlreadyEnded) => Look::InProgress,
-            Err(error) => Look::Left(error.to_string()),
-        }
     }
 }
 

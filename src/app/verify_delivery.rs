@@ -3,13 +3,13 @@
 use chrono::{DateTime, Utc};
 
 use super::context::Context;
-use crate::aws::queue_message::{self, HOOK, REPORT};
+use crate::aws::queue_message::{self, HOOK, QueuedReport, REPORT};
 use crate::aws::secrets::{OtherVersion, SecretError};
 use crate::deadlines::ROTATION_OVERLAP;
 use crate::gitlab::types::{HookSecrets, PipelineEvent};
 use crate::gitlab::webhook::{self, Hook};
 use crate::glint::message::{self, Message, Unreadable};
-use crate::glint::run::{RunId, RunReport, RunRequest};
+use crate::glint::run::{RunId, RunRequest};
 use crate::outcome::Outcome;
 use crate::source::{Delivery, DeliveryMetadata, Payload, Source};
 use crate::telemetry::Metric;
@@ -25,12 +25,6 @@ pub enum Task {
     },
     Follow(Box<PipelineEvent>),
     Report(QueuedReport),
-}
-
-/// What Glint could not be told, as it waited on the queue.
-pub struct QueuedReport {
-    pub run_id: RunId,
-    pub report: RunReport,
 }
 
 impl Task {
@@ -162,9 +156,8 @@ impl Context {
 
     async fn queued_report(&self, body: &str, mac: &str) -> Result<Task, Outcome> {
         self.verify_queued(REPORT, body, mac).await?;
-        let (run_id, report) =
-            queue_message::read_report(body).map_err(|error| unreadable(unreadable_queued(&error)))?;
-        Ok(Task::Report(QueuedReport { run_id, report }))
+        let queued = queue_message::read_report(body).map_err(|error| unreadable(unreadable_queued(&error)))?;
+        Ok(Task::Report(queued))
     }
 
     /// Whether this function put the message on the queue itself. It may have done so days ago, so either client secret holds.

@@ -127,6 +127,17 @@ struct ReportMessage {
     summary: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     external_run_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    queued_at: Option<DateTime<Utc>>,
+}
+
+/// A report as it waited on the queue.
+#[derive(Debug, PartialEq, Eq)]
+pub struct QueuedReport {
+    pub run_id: RunId,
+    pub report: RunReport,
+    /// When it was queued: a run that was claimed later has an attempt that the report knows nothing of.
+    pub queued_at: Option<DateTime<Utc>>,
 }
 
 /// The body of a queued hook.
@@ -139,10 +150,11 @@ pub fn read_hook(body: &str) -> Result<PipelineEvent, UnreadableMessage> {
 }
 
 /// The body of a queued report.
-pub fn write_report(run_id: &RunId, report: &RunReport) -> String {
+pub fn write_report(run_id: &RunId, report: &RunReport, now: DateTime<Utc>) -> String {
     let RunPatch { status, status_label, links, summary, external_run_id } = report.update.clone();
     let run_id = run_id.clone();
     let log = report.log.clone();
+    let queued_at = Some(now);
     crate::json::written(&ReportMessage {
         v: VERSION,
         run_id,
@@ -152,10 +164,11 @@ pub fn write_report(run_id: &RunId, report: &RunReport) -> String {
         links,
         summary,
         external_run_id,
+        queued_at,
     })
 }
 
-pub fn read_report(body: &str) -> Result<(RunId, RunReport), UnreadableMessage> {
+pub fn read_report(body: &str) -> Result<QueuedReport, UnreadableMessage> {
     read::<ReportMessage, _>(REPORT, body)
 }
 
@@ -251,59 +264,14 @@ impl From<Job> for types::Job {
     }
 }
 
-impl From<ReportMessage> for (RunId, RunReport) {
+impl From<ReportMessage> for QueuedReport {
     fn from(message: ReportMessage) -> Self {
-        let ReportMessage { v: _, run_id, log, status, status_label, links, summary, external_run_id } = message;
-        (run_id, RunReport { log, update: RunPatch { status, status_label, links, summary, external_run_id } })
+        let ReportMessage { v: _, run_id, log, status, status_label, links, summary, external_run_id, queued_at } =
+            message;
+        let update = RunPatch { status, status_label, links, summary, external_run_id };
+        Self { run_id, report: RunReport { log, update }, queued_at }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_report_comes_back_as_it_was_written() {
-        let id = RunId::parse("r_1").unwrap();
-        let update = RunPatch { links: vec!["https://a".to_owned()], ..RunPatch::label("GitLab pipeline created") };
-        let report = RunReport { log: Some("line".to_owned()), update };
-        let body = write_report(&id, &report);
-        assert!(body.starts_with(r#"{"v":1,"runId":"r_1""#), "{body}");
-        assert_eq!(read_report(&body).unwrap(), (id, report));
-    }
-
-    #[test]
-    fn members_that_are_unknown_or_missing_do_no_harm() {
-        let (id, report) = read_report(r#"{"v":2,"runId":"r_1","colour":"red"}"#).unwrap();
-        assert_eq!((id.as_str(), report), ("r_1", RunReport::default()));
-        let event =
-            read_hook(r#"{"v":2,"pipelineId":7,"projectId":3,"url":"u","project":"a/b","status":"success","x":1}"#);
-        assert_eq!(event.unwrap().pipeline.external_id().as_deref(), Some("gl_3_7"));
-    }
-
-    #[test]
-    fn what_cannot_be_read_names_its_version() {
-        for (body, words) in [
-            (r#"{"v":9,"pipelineId":"seven"}"#, "the queued hook of version 9 cannot be read by version 1"),
-            (
-                r#"{"v":2,"pipelineId":7,"projectId":3,"url":"u","project":"a/b","status":"asleep"}"#,
-                "version 2 cannot be read by version 1: it has an unknown `status`",
-            ),
-            ("nonsense", "the queued hook of version 0"),
-        ] {
-            let error = read_hook(body).unwrap_err().to_string();
-            assert!(error.contains(words), "{error}");
-            assert!(!error.contains("runId"), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_runs_attributes_are_those_that_say_something() {
-        let attributes = RunAttributes { url: Some("/acme/shop".to_owned()), run_id_header: None };
-        let written = attributes.to_attributes();
-        assert_eq!(written, [(RUN_URL, "/acme/shop".to_owned()), (RUN_VERSION, "1".to_owned())]);
-        let read = |name: &str| written.iter().find(|(key, _)| *key == name).map(|(_, value)| value.as_str());
-        assert_eq!(RunAttributes::read(read), Some(attributes));
-        assert_eq!(RunAttributes::read(|_| None), None);
-    }
-}
+mod tests;

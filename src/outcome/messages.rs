@@ -22,6 +22,9 @@ const MAX_JOBS: usize = 20;
 /// The label of a pipeline that waits for a person to start a job.
 pub const WAITING_FOR_MANUAL_JOB: &str = "Waiting for a manual job in GitLab";
 
+/// Why a run whose trigger was sent and not answered has not started.
+pub const NO_PIPELINE: &str = "GitLab has no pipeline of this run";
+
 /// Whether `label` says that a trigger may have been sent.
 pub fn is_claim(label: &str) -> bool {
     matches!(label, TRIGGERING | WAITING_TO_CONFIRM | NOT_CONFIRMED)

@@ -5,6 +5,7 @@ mod entities;
 mod failures;
 mod large;
 mod matching;
+mod old_claims;
 mod outputs;
 mod overlaps;
 mod proofs;

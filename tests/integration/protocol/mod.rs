@@ -14,4 +14,5 @@ mod rotation;
 mod runs_queue;
 mod single_faults;
 mod soak;
+mod unlucky_runs;
 mod unread;
