@@ -1,5 +1,8 @@
 //! The Lambda bootstrap: builds the [`App`] from the environment and gives it to the runtime.
 
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::future::{poll_fn, ready};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -8,9 +11,14 @@ use glint_gitlab_trigger::app::{App, Clock, Failure, Invocation};
 use glint_gitlab_trigger::aws;
 use glint_gitlab_trigger::config::Config;
 use glint_gitlab_trigger::telemetry::{self, Level};
-use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+use http_body_util::BodyExt as _;
+use lambda_runtime::layers::TracingLayer;
+use lambda_runtime::{Diagnostic, Error, LambdaEvent, LambdaInvocation, Runtime, Service, service_fn};
+use lambda_runtime_api_client::body::Body;
+use lambda_runtime_api_client::{PooledClient, build_request};
 use serde_json::value::RawValue;
 use tokio::sync::SetOnce;
+use tower_layer::layer_fn;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -32,13 +40,10 @@ async fn main() -> ExitCode {
         }
     });
     tokio::select! {
-        ended = lambda_runtime::run(handler) => match ended {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                tracing::error!("the runtime ended: {error}");
-                ExitCode::FAILURE
-            }
-        },
+        Err(error) = run(Runtime::new(handler).layer(TracingLayer::new())) => {
+            tracing::error!("the runtime ended: {error}");
+            ExitCode::FAILURE
+        }
         Ok(Err(fault)) = building => refuse_to_start(&fault, level).await,
     }
 }
@@ -54,6 +59,43 @@ async fn build(config: Config, built: Arc<SetOnce<Arc<App>>>) -> Result<(), Stri
     drop(built.set(Arc::clone(&app)));
     app.warm_up().await;
     Ok(())
+}
+
+/// Takes each invocation from the Runtime API and hands it to the layers of `runtime`.
+///
+/// [`Runtime::run`] ends the process where the client context or the Cognito identity that a caller sends is not of the shape that mobile
+/// apps send. Neither is used here, so both are left out.
+async fn run<S: Service<LambdaInvocation, Response = (), Error = Error>>(
+    runtime: Runtime<S>,
+) -> Result<Infallible, Error> {
+    const NEXT: &str = "/2018-06-01/runtime/invocation/next";
+    const REQUEST_ID: &str = "lambda-runtime-aws-request-id";
+    const UNUSED: [&str; 2] = ["lambda-runtime-client-context", "lambda-runtime-cognito-identity"];
+    // The runtime gives its service to a layer, and to nobody else.
+    let taken = Cell::new(None);
+    drop(runtime.layer(layer_fn(|service| {
+        taken.set(Some(service));
+        service_fn(|_: LambdaInvocation| ready(Ok::<(), Error>(())))
+    })));
+    let mut service = taken.take().expect("the layer was given the service");
+    let api = PooledClient::builder().build();
+    let config = Arc::new(lambda_runtime::Config::from_env());
+    loop {
+        let next = api.call(build_request().uri(NEXT).body(Body::empty())?).await?;
+        let (mut parts, body) = next.into_parts();
+        // An emulator that has no event yet.
+        if parts.status == 204 {
+            continue;
+        }
+        for name in UNUSED {
+            parts.headers.remove(name);
+        }
+        let body = body.collect().await?.to_bytes();
+        let request_id = parts.headers.get(REQUEST_ID).ok_or("the Runtime API sent an event without a request id")?;
+        let context = lambda_runtime::Context::new(request_id.to_str()?, Arc::clone(&config), &parts.headers)?;
+        poll_fn(|waker| service.poll_ready(waker)).await?;
+        service.call(LambdaInvocation { parts, body, context }).await?;
+    }
 }
 
 /// Ends the cold start. The log says why, and so does Lambda's own report of the invocation that waits for it.

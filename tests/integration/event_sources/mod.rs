@@ -7,6 +7,7 @@ mod by_path;
 mod check;
 mod cold_start;
 mod connections;
+mod direct;
 mod economy;
 mod every_event;
 mod faithful;

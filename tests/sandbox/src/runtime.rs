@@ -63,6 +63,7 @@ struct Invocation {
     id: String,
     event: Value,
     time: Duration,
+    client_context: Option<String>,
     started: oneshot::Sender<()>,
     done: oneshot::Sender<Reply>,
 }
@@ -79,9 +80,15 @@ impl Runtime {
 
     /// Gives the event to the next runtime that asks; its deadline starts when it is handed over.
     pub async fn invoke(&self, event: Value, time: Duration) -> Reply {
+        self.invoke_from(None, event, time).await
+    }
+
+    /// The same for a direct invoke whose caller sends this client context, as the Runtime API passes it on: decoded, and not looked at.
+    pub async fn invoke_from(&self, client_context: Option<&str>, event: Value, time: Duration) -> Reply {
+        let client_context = client_context.map(str::to_owned);
         let (started, has_started) = oneshot::channel();
         let (done, is_done) = oneshot::channel();
-        let id = self.enqueue(|id| Invocation { id, event, time, started, done });
+        let id = self.enqueue(|id| Invocation { id, event, time, client_context, started, done });
         let reply = tokio::select! {
             reply = is_done => reply.unwrap_or(Reply::Died),
             () = self.given_up(has_started, time) => Reply::Died,
@@ -163,11 +170,14 @@ impl Runtime {
     fn hand_over(&self, invocation: Invocation) -> Answer {
         let deadline = self.clock.now() + invocation.time;
         let trace = "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Parent=9a9197af755a6419;Sampled=0";
-        let answer = Answer::json(200, &invocation.event)
+        let mut answer = Answer::json(200, &invocation.event)
             .with("lambda-runtime-aws-request-id", &invocation.id)
             .with("lambda-runtime-deadline-ms", deadline.timestamp_millis())
             .with("lambda-runtime-invoked-function-arn", function_arn())
             .with("lambda-runtime-trace-id", trace);
+        if let Some(client_context) = &invocation.client_context {
+            answer = answer.with("lambda-runtime-client-context", client_context);
+        }
         self.lock().running.insert(invocation.id, invocation.done);
         // Nobody listens any more where the invoker was dropped.
         let _ = invocation.started.send(());
