@@ -4,10 +4,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use glint_gitlab_trigger::app::{App, Clock, Failure, Invocation};
-use glint_gitlab_trigger::aws;
-use glint_gitlab_trigger::config::Config;
-use glint_gitlab_trigger::telemetry::{self, Level};
+use glint_gitlab_trigger::{
+    App, Clock, Config, Failure, Invocation, LogLevel, init_logging, print_fatal, report_init_error, report_panics,
+};
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde_json::value::RawValue;
 use tokio::sync::SetOnce;
@@ -15,13 +14,13 @@ use tokio::sync::SetOnce;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let variable = |name: &str| std::env::var(name).ok();
-    let level = Level::parse(variable("AWS_LAMBDA_LOG_LEVEL").as_deref());
-    telemetry::report_panics(level, SystemTime::now);
+    let level = LogLevel::parse(variable("AWS_LAMBDA_LOG_LEVEL").as_deref());
+    report_panics(level, SystemTime::now);
     let config = match Config::read(variable) {
         Ok(config) => config,
         Err(faults) => return refuse_to_start(&faults, level).await,
     };
-    telemetry::init(level, config.log_format);
+    init_logging(level, config.log_format);
     let app = Arc::new(SetOnce::new());
     let building = tokio::spawn(build(config, Arc::clone(&app)));
     let handler = service_fn(|event: LambdaEvent<Box<RawValue>>| {
@@ -57,11 +56,11 @@ async fn build(config: Config, built: Arc<SetOnce<Arc<App>>>) -> Result<(), Stri
 }
 
 /// Ends the cold start. The log says why, and so does Lambda's own report of the invocation that waits for it.
-async fn refuse_to_start(why: &(dyn std::fmt::Display + Sync), level: Level) -> ExitCode {
+async fn refuse_to_start(why: &(dyn std::fmt::Display + Sync), level: LogLevel) -> ExitCode {
     let why = why.to_string();
-    telemetry::print_fatal(&why, level, SystemTime::now());
+    print_fatal(&why, level, SystemTime::now());
     if let Ok(api) = std::env::var("AWS_LAMBDA_RUNTIME_API") {
-        aws::report_init_error(&api, &why).await;
+        report_init_error(&api, &why).await;
     }
     ExitCode::FAILURE
 }
