@@ -4,6 +4,7 @@ mod attempt;
 mod authorize_url;
 mod batch;
 mod check;
+mod client_secret;
 mod context;
 mod dead_letter;
 mod enqueue;
@@ -12,7 +13,7 @@ mod log_outcome;
 mod move_run;
 mod old_claim;
 mod outputs;
-mod pipeline_event;
+mod prove_event;
 mod report_outcome;
 mod report_run;
 mod send_trigger;
@@ -138,8 +139,8 @@ impl App {
                 Err(Failure { kind: "UnsupportedEvent", message: error.to_string() })
             }
             Ok(Event::Answered(response)) => Ok(response),
-            Ok(Event::Check(request)) => Ok(context.check(&request).await.to_json()),
-            Ok(Event::Sweep) => Ok(json::raw(&context.sweep().await)),
+            Ok(Event::Check(request)) => Ok(check::check(&context, &request).await.to_json()),
+            Ok(Event::Sweep) => Ok(json::raw(&sweep::sweep(&context).await)),
             Ok(Event::Deliveries(deliveries, respond)) => {
                 let handle = |task, metadata| handle_task(&context, task, metadata);
                 let needs = Needs::of(&deliveries, self.services.queue.is_some());
@@ -187,7 +188,7 @@ async fn handle_task(context: &Context, task: Task, metadata: DeliveryMetadata) 
         }
         Task::Follow(event) => {
             let is_final = metadata.source.is_final_attempt(context.app.config.max_receives, context.utc());
-            context.follow(&event, is_final || metadata.source.is_dead_letter_queue()).await
+            move_run::handle_pipeline_event(context, &event, is_final || metadata.source.is_dead_letter_queue()).await
         }
         Task::Report(report) => Handled::new(run_id, report_run::apply_report(context, report).await),
     };

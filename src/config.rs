@@ -1,5 +1,6 @@
 //! The settings: environment variables, read once at cold start, all faults reported together.
 
+mod logging;
 mod proxy;
 mod reader;
 mod secret_ids;
@@ -9,12 +10,11 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+pub use logging::{LogFormat, LogLevel};
 pub use proxy::ProxySettings;
 pub use reader::Faults;
 use reader::Reader;
 pub use trust::TrustedCertificates;
-
-use crate::telemetry::Level;
 
 /// Everything that can be set, and nothing else reads the environment.
 #[derive(Clone, Debug)]
@@ -43,7 +43,7 @@ pub struct Config {
     pub trusted_certificates: TrustedCertificates,
     pub proxy: Option<ProxySettings>,
     /// `AWS_LAMBDA_LOG_LEVEL` and `AWS_LAMBDA_LOG_FORMAT`, as Lambda's logging controls set them.
-    pub log_level: Level,
+    pub log_level: LogLevel,
     pub log_format: LogFormat,
     /// `AWS_LAMBDA_FUNCTION_NAME`: the dimension of every metric.
     pub function_name: String,
@@ -83,12 +83,6 @@ pub enum UserInputsAs {
     Variables,
     /// As GitLab's `spec:inputs`, JSON types kept.
     Inputs,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    Text,
-    Json,
 }
 
 /// What stands for a project's path in the name of its own secret.
@@ -140,7 +134,7 @@ impl Config {
             aws: read.aws(),
             trusted_certificates: read.trusted_certificates(),
             proxy: read.proxy(),
-            log_level: Level::parse(read.text("AWS_LAMBDA_LOG_LEVEL").as_deref()),
+            log_level: LogLevel::parse(read.text("AWS_LAMBDA_LOG_LEVEL").as_deref()),
             log_format: if read.text("AWS_LAMBDA_LOG_FORMAT").is_some_and(|format| format.eq_ignore_ascii_case("json"))
             {
                 LogFormat::Json

@@ -139,7 +139,7 @@ impl GitLab {
 fn written(body: &[(&'static str, Cow<'_, str>)], token: &SecretString) -> Bytes {
     let token = Zeroizing::new(json::quote(token.expose_secret()));
     let size: usize = body.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
-    // With room for all of it: what a growing text leaves behind is not wiped.
+    // Its capacity is that of the whole: a reallocation would leave a copy that is not wiped.
     let mut out = Zeroizing::new(Vec::with_capacity(size + token.len() + 16));
     let mut push = |pieces: &[&str]| pieces.iter().for_each(|piece| out.extend_from_slice(piece.as_bytes()));
     for (index, (name, value)) in body.iter().enumerate() {

@@ -9,7 +9,7 @@ mod response;
 pub mod run;
 mod session;
 
-pub use patch::{PatchResponse, PatchResult};
+pub use patch::PatchResult;
 pub use probe::Probe;
 pub use response::RunPage;
 pub use response::Shown;

@@ -1,21 +1,23 @@
 //! The one HTTP client of all upstreams: one TLS configuration, no redirects, no decompression, capped bodies, a limit on every wait.
 
 mod connect_ahead;
+mod response;
 mod tls;
+mod url;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
-use chrono::{DateTime, Utc};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, NoProxy, Proxy, Request, Url, redirect};
 use secrecy::ExposeSecret as _;
 
 use crate::config::{ProxySettings, TrustedCertificates};
 use crate::deadlines::{CONNECT_TIMEOUT, IDLE_TIMEOUT};
 use connect_ahead::ConnectAhead;
+
+pub use response::Response;
+pub use url::{BaseUrl, percent_encode};
 
 /// Sends requests to one upstream. Cloning is cheap and shares the connections.
 #[derive(Clone)]
@@ -40,75 +42,6 @@ struct Connections {
     ahead: ConnectAhead,
     /// Whether anything was sent or begun on them.
     used: bool,
-}
-
-/// Where an upstream's API begins: the base of its URLs, read once.
-#[derive(Debug)]
-pub struct BaseUrl(Url);
-
-impl BaseUrl {
-    /// `text` may hold a path of its own, and no query.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        Url::parse(text).map(Self).map_err(|error| error.to_string())
-    }
-
-    /// Without a slash at its end.
-    pub fn as_str(&self) -> &str {
-        self.0.as_str().trim_end_matches('/')
-    }
-
-    /// The URL of `path`, which is encoded and may end in a query, below the base. Compared with what it must be, before anything secret is
-    /// added: an encoded path that a URL parser resolves would send a token elsewhere.
-    pub fn below(&self, path: &str) -> Result<Url, String> {
-        let (segments, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
-        let mut url = self.0.clone();
-        // Only the path is parsed again: the host, which costs ten times as much, stays as it is.
-        url.set_path(&[self.0.path().trim_end_matches('/'), "/", segments].concat());
-        url.set_query(query);
-        let kept = url.as_str().strip_prefix(self.as_str()).and_then(|rest| rest.strip_prefix('/'));
-        if kept == Some(path) { Ok(url) } else { Err("the path does not survive in a URL".to_owned()) }
-    }
-}
-
-/// An answer, whatever its status.
-#[derive(Debug)]
-pub struct Response {
-    pub status: u16,
-    pub headers: HeaderMap,
-    pub body: Vec<u8>,
-}
-
-impl Response {
-    /// The server's own clock.
-    pub fn date(&self) -> Option<DateTime<Utc>> {
-        Some(DateTime::parse_from_rfc2822(self.text("date")?).ok()?.to_utc())
-    }
-
-    /// The wait that it asks for: `Retry-After` in seconds or as an HTTP date, else on a 429 Glint's `x-ratelimit-reset`,
-    /// which every answer of Glint carries and only this one means. At most an hour, and `None` where it asks for none.
-    ///
-    /// Glint's documents say that the reset is an epoch time, its Terraform provider that it is a number of seconds:
-    /// the size tells.
-    pub fn retry_after(&self) -> Option<Duration> {
-        const NO_EPOCH: i64 = 1_000_000_000;
-        const MAX_LENGTH: i64 = 3600;
-        let until = |epoch: i64| Some(epoch.saturating_sub(self.date()?.timestamp()));
-        let retry_after = || {
-            let text = self.text("retry-after")?;
-            let date = || until(DateTime::parse_from_rfc2822(text).ok()?.timestamp());
-            text.parse().ok().or_else(date)
-        };
-        let reset = || {
-            let number: i64 = self.text("x-ratelimit-reset").filter(|_| self.status == 429)?.parse().ok()?;
-            if number < NO_EPOCH { Some(number) } else { until(number) }
-        };
-        let seconds = retry_after().or_else(reset).filter(|seconds| *seconds > 0)?;
-        Some(Duration::from_secs(seconds.min(MAX_LENGTH).unsigned_abs()))
-    }
-
-    fn text(&self, header: &str) -> Option<&str> {
-        self.headers.get(header)?.to_str().ok().map(str::trim)
-    }
 }
 
 /// No answer, by what is known of the request's fate. The words say why, without the URL.
@@ -262,60 +195,5 @@ fn cause(error: reqwest::Error) -> String {
             Some(source) => innermost = source,
             None => return innermost.to_string().to_lowercase(),
         }
-    }
-}
-
-/// `text` with everything but RFC 3986's unreserved characters encoded, as segments and queries of a URL need it.
-pub fn percent_encode(text: &str) -> String {
-    const RESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
-    utf8_percent_encode(text, &RESERVED).to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use reqwest::header::{HeaderName, HeaderValue};
-
-    #[test]
-    fn a_path_stays_below_its_base() {
-        let base = BaseUrl::parse("https://git.example.com:8443/sub/").unwrap();
-        let url = |path| base.below(path).map(String::from);
-        assert_eq!(
-            url("api/v4/projects/a%2Fb?x=%2B&y"),
-            Ok(format!("{}/api/v4/projects/a%2Fb?x=%2B&y", base.as_str()))
-        );
-        for path in ["api/../x", "api/%2e%2e/x", "api/./x", "a\\b", "a#b", "a b", "a?b#c", "é"] {
-            assert!(url(path).is_err(), "{path}");
-        }
-    }
-
-    #[test]
-    fn waits_are_read_in_every_spelling() {
-        for (name, value, expected) in [
-            ("retry-after", "7", Some(7)),
-            ("retry-after", "Tue, 14 Nov 2023 22:13:50 GMT", Some(30)),
-            ("retry-after", "soon", None),
-            ("retry-after", "-1", None),
-            ("retry-after", "0", None),
-            ("retry-after", "99999999999", Some(3600)),
-            ("x-ratelimit-reset", "12", Some(12)),
-            ("x-ratelimit-reset", "1700000009", Some(9)),
-        ] {
-            let mut headers = HeaderMap::new();
-            headers.insert("date", HeaderValue::from_static("Tue, 14 Nov 2023 22:13:20 GMT"));
-            headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
-            let mut answer = Response { status: 429, headers, body: Vec::new() };
-            assert_eq!(answer.retry_after(), expected.map(Duration::from_secs), "{name}: {value}");
-            answer.status = 503;
-            let without_limit = expected.filter(|_| name == "retry-after").map(Duration::from_secs);
-            assert_eq!(answer.retry_after(), without_limit, "{name}: {value}");
-        }
-    }
-
-    #[test]
-    fn a_date_is_no_wait_where_the_server_tells_no_time() {
-        let mut headers = HeaderMap::new();
-        headers.insert("retry-after", HeaderValue::from_static("Tue, 14 Nov 2023 22:13:50 GMT"));
-        assert_eq!(Response { status: 503, headers, body: Vec::new() }.retry_after(), None);
     }
 }

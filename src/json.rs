@@ -50,7 +50,7 @@ impl<'a> Object<'a> {
         self.get(name).and_then(string)
     }
 
-    /// Whether the member `name` is `true`, to_variable as a boolean or, as newer Glints template it, as a string.
+    /// Whether the member `name` is `true`: a boolean or, as newer Glints template it, a string.
     pub fn is_true(&self, name: &str) -> bool {
         self.get(name).is_some_and(|value| matches!(value.get(), "true" | "\"true\""))
     }
@@ -63,16 +63,6 @@ impl<'a> Object<'a> {
     /// The members in the order sent.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
         self.members.iter().map(|(key, value)| (key.as_ref(), *value))
-    }
-
-    /// How many members there are.
-    pub fn len(&self) -> usize {
-        self.members.len()
-    }
-
-    /// Whether there are no members.
-    pub fn is_empty(&self) -> bool {
-        self.members.is_empty()
     }
 }
 
@@ -96,7 +86,7 @@ impl<'a> Document<'a> {
 
 impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        /// Room for the members of most objects.
+        /// The members of most objects.
         const USUAL: usize = 8;
         /// So many names are compared one by one in less time than they are hashed.
         const FEW: usize = 32;

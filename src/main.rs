@@ -7,10 +7,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use glint_gitlab_trigger::app::{App, Clock, Failure, Invocation};
-use glint_gitlab_trigger::aws;
-use glint_gitlab_trigger::config::Config;
-use glint_gitlab_trigger::telemetry::{self, Level};
+use glint_gitlab_trigger::{
+    App, Clock, Config, Failure, Invocation, LogLevel, init_logging, print_fatal, report_init_error, report_panics,
+};
 use http_body_util::BodyExt as _;
 use lambda_runtime::layers::TracingLayer;
 use lambda_runtime::{Diagnostic, Error, LambdaEvent, LambdaInvocation, Runtime, Service, service_fn};
@@ -20,16 +19,26 @@ use serde_json::value::RawValue;
 use tokio::sync::SetOnce;
 use tower_layer::layer_fn;
 
+const RUNTIME_API: &str = "AWS_LAMBDA_RUNTIME_API";
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let variable = |name: &str| std::env::var(name).ok();
-    let level = Level::parse(variable("AWS_LAMBDA_LOG_LEVEL").as_deref());
-    telemetry::report_panics(level, SystemTime::now);
+    let level = LogLevel::parse(variable("AWS_LAMBDA_LOG_LEVEL").as_deref());
+    report_panics(level, SystemTime::now);
+    let has_runtime = std::env::var_os(RUNTIME_API).is_some();
+    if !has_runtime {
+        eprintln!("error: this is a Lambda bootstrap, and `{RUNTIME_API}` names no Runtime API to take events from");
+        eprintln!("  hint: `cargo run --example local` handles an event here, and `docs/deploy.md` says how to deploy");
+    }
     let config = match Config::read(variable) {
         Ok(config) => config,
         Err(faults) => return refuse_to_start(&faults, level).await,
     };
-    telemetry::init(level, config.log_format);
+    if !has_runtime {
+        return ExitCode::FAILURE;
+    }
+    init_logging(level, config.log_format);
     let app = Arc::new(SetOnce::new());
     let building = tokio::spawn(build(config, Arc::clone(&app)));
     let handler = service_fn(|event: LambdaEvent<Box<RawValue>>| {
@@ -99,11 +108,11 @@ async fn run<S: Service<LambdaInvocation, Response = (), Error = Error>>(
 }
 
 /// Ends the cold start. The log says why, and so does Lambda's own report of the invocation that waits for it.
-async fn refuse_to_start(why: &(dyn std::fmt::Display + Sync), level: Level) -> ExitCode {
+async fn refuse_to_start(why: &(dyn std::fmt::Display + Sync), level: LogLevel) -> ExitCode {
     let why = why.to_string();
-    telemetry::print_fatal(&why, level, SystemTime::now());
-    if let Ok(api) = std::env::var("AWS_LAMBDA_RUNTIME_API") {
-        aws::report_init_error(&api, &why).await;
+    print_fatal(&why, level, SystemTime::now());
+    if let Ok(api) = std::env::var(RUNTIME_API) {
+        report_init_error(&api, &why).await;
     }
     ExitCode::FAILURE
 }

@@ -4,9 +4,8 @@ pub mod deployment;
 pub mod memory;
 pub mod messages;
 mod report;
+#[cfg(test)]
 mod table;
-
-pub use table::table;
 
 use std::time::Duration;
 

@@ -172,17 +172,6 @@ impl Source {
         matches!(self, Self::Http | Self::Invoke | Self::Sqs { receive_count: None, .. })
     }
 
-    /// Whether a run whose pipeline is not confirmed has to be ended now. Where no redelivery is promised, copies may run concurrently: then only
-    /// once the claim has expired, since the copy that wrote it may still be at work and will report.
-    pub fn fails_unconfirmed(&self, max_receives: u32, now: DateTime<Utc>, claim_expired: bool) -> bool {
-        if self.promises_no_redelivery() { claim_expired } else { self.is_final_attempt(max_receives, now) }
-    }
-
-    /// Whether the delivery may have been handled before, and its trigger sent.
-    pub fn may_be_redelivery(&self) -> bool {
-        !matches!(self, Self::Http | Self::Sqs { receive_count: Some(1), .. })
-    }
-
     /// Which delivery attempt this is, as far as the source tells.
     pub fn attempt(&self) -> u32 {
         if let Self::Sqs { receive_count: Some(count), .. } = self { *count } else { 1 }

@@ -14,61 +14,20 @@ use lambda_runtime::tracing::subscriber::{
     Layer as _, fmt, layer::SubscriberExt as _, registry, util::SubscriberInitExt as _,
 };
 
-pub use metrics::{Metric, Metrics, NAMESPACE};
+pub use metrics::{Metric, Metrics};
 
-use crate::config::LogFormat;
+use crate::config::{LogFormat, LogLevel};
 use crate::telemetry::redaction::Redactor;
 
 /// Hides what looks like a token: the last line of defence of all that is printed.
 static TOKENS: LazyLock<Redactor> = LazyLock::new(|| Redactor::new([]));
 
-/// The levels of Lambda's logging controls, from the lowest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum Level {
-    Trace,
-    Debug,
-    Info,
-    Warn,
-    Error,
-    Fatal,
-}
-
-impl Level {
-    /// The level that the logging controls name, `Info` where they name none.
-    pub fn parse(word: Option<&str>) -> Self {
-        match word.map(str::to_ascii_uppercase).as_deref() {
-            Some("TRACE") => Self::Trace,
-            Some("DEBUG") => Self::Debug,
-            Some("WARN") => Self::Warn,
-            Some("ERROR") => Self::Error,
-            Some("FATAL") => Self::Fatal,
-            _ => Self::Info,
-        }
-    }
-
-    /// This level, or the one that is set where that is higher: Lambda drops what lies below.
-    pub fn at_least(self, set: Self) -> Self {
-        self.max(set)
-    }
-
-    fn filter(self) -> LevelFilter {
-        match self {
-            Self::Trace => LevelFilter::TRACE,
-            Self::Debug => LevelFilter::DEBUG,
-            Self::Info => LevelFilter::INFO,
-            Self::Warn => LevelFilter::WARN,
-            Self::Error | Self::Fatal => LevelFilter::ERROR,
-        }
-    }
-}
-
 /// Starts logging to standard output, as Lambda's logging controls say.
 ///
 /// Only this crate's lines, and the span in which the runtime puts the request's ids: libraries print requests at their lower levels.
-pub fn init(level: Level, format: LogFormat) {
+pub fn init(level: LogLevel, format: LogFormat) {
     let targets = Targets::new()
-        .with_target("glint_gitlab_trigger", level.filter())
+        .with_target("glint_gitlab_trigger", filter(level))
         .with_target("lambda_runtime", LevelFilter::INFO);
     let layer = fmt::layer().with_target(false).with_writer(Masked);
     let started = match format {
@@ -81,13 +40,23 @@ pub fn init(level: Level, format: LogFormat) {
     drop(started);
 }
 
+fn filter(level: LogLevel) -> LevelFilter {
+    match level {
+        LogLevel::Trace => LevelFilter::TRACE,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Error | LogLevel::Fatal => LevelFilter::ERROR,
+    }
+}
+
 /// Says why the function does not start, on standard error: there is no subscriber yet.
-pub fn print_fatal(why: &str, level: Level, now: SystemTime) {
+pub fn print_fatal(why: &str, level: LogLevel, now: SystemTime) {
     print_line(why, level, now);
 }
 
 /// Lets a panic, which the runtime or the batch survives, be one line that Lambda keeps at every level.
-pub fn report_panics(level: Level, now: fn() -> SystemTime) {
+pub fn report_panics(level: LogLevel, now: fn() -> SystemTime) {
     std::panic::set_hook(Box::new(move |panic| {
         let place = panic.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
         let why = panic.payload_as_str().unwrap_or("without words");
@@ -95,20 +64,20 @@ pub fn report_panics(level: Level, now: fn() -> SystemTime) {
     }));
 }
 
-fn print_line(message: &str, set: Level, now: SystemTime) {
+fn print_line(message: &str, set: LogLevel, now: SystemTime) {
     drop(writeln!(io::stderr().lock(), "{}", error_line(message, set, now)));
 }
 
 /// Lambda drops a line below the level that is set, and takes one without `level` or `timestamp` for `INFO`.
-fn error_line(message: &str, set: Level, now: SystemTime) -> String {
+fn error_line(message: &str, set: LogLevel, now: SystemTime) -> String {
     #[derive(serde::Serialize)]
     struct Line<'a> {
         timestamp: String,
-        level: Level,
+        level: LogLevel,
         message: &'a str,
     }
     let message = &TOKENS.redact(message);
-    let line = Line { timestamp: rfc3339(now), level: Level::Error.at_least(set), message };
+    let line = Line { timestamp: rfc3339(now), level: LogLevel::Error.at_least(set), message };
     serde_json::to_string(&line).unwrap_or_default()
 }
 
@@ -156,7 +125,8 @@ mod tests {
         for (set, level) in
             [("INFO", "ERROR"), ("warn", "ERROR"), ("ERROR", "ERROR"), ("FATAL", "FATAL"), ("?", "ERROR")]
         {
-            let line = error_line("panicked:\n\"glptt-0123456789\"", Level::parse(Some(set)), SystemTime::UNIX_EPOCH);
+            let line =
+                error_line("panicked:\n\"glptt-0123456789\"", LogLevel::parse(Some(set)), SystemTime::UNIX_EPOCH);
             let expected = format!(
                 r#"{{"timestamp":"1970-01-01T00:00:00.000Z","level":"{level}","message":"panicked:\n\"[redacted]\""}}"#
             );

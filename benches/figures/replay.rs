@@ -17,8 +17,7 @@ use tokio::process::{ChildStdin, ChildStdout, Command};
 use super::Outcome;
 use super::process::{self, Process};
 use super::stage::Stage;
-use glint_gitlab_trigger::config::Config;
-use glint_gitlab_trigger::http::Http;
+use glint_gitlab_trigger::{Config, Http};
 use sandbox::{Exchange, Upstream};
 
 /// Names the file with the requests; where it is set, this program is the loop.

@@ -5,9 +5,7 @@ use std::process::{ExitCode, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use glint_gitlab_trigger::app::{App, Invocation};
-use glint_gitlab_trigger::config::Config;
-use glint_gitlab_trigger::telemetry;
+use glint_gitlab_trigger::{App, Config, Invocation, init_logging};
 use sandbox::{Sandbox, scene};
 use serde_json::value::RawValue;
 use tokio::process::Command;
@@ -57,7 +55,7 @@ pub async fn handle_event() -> ExitCode {
 async fn handle() -> Result<Box<RawValue>, Box<dyn Error>> {
     let event = std::fs::read_to_string(std::env::var(EVENT)?)?;
     let config = Config::read(|name| std::env::var(name).ok())?;
-    telemetry::init(config.log_level, config.log_format);
+    init_logging(config.log_level, config.log_format);
     let app = App::new(config, Arc::new(SystemTime::now))?;
     let payload: &RawValue = serde_json::from_str(&event)?;
     let invocation = Invocation { deadline: SystemTime::now() + TIMEOUT };

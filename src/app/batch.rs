@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::context::Context;
 use super::log_outcome::{LogFields, log_outcome};
-use super::verify_delivery::Task;
+use super::verify_delivery::{Task, verify_delivery};
 use crate::glint::run::RunId;
 use crate::outcome::{Handled, Outcome, RetryLater};
 use crate::source::{Delivery, DeliveryMetadata};
@@ -50,7 +50,7 @@ pub async fn handle_all<F: Future<Output = Handled>>(
 async fn verified_groups(context: &Context, deliveries: Vec<Delivery>, results: &mut [Option<Handled>]) -> Vec<Group> {
     let verified = |(place, delivery): (Place, Delivery)| async move {
         let fields = LogFields::delivery(&delivery.metadata, None);
-        (place, fields, catch_panic(context.verify_delivery(delivery)).await)
+        (place, fields, catch_panic(verify_delivery(context, delivery)).await)
     };
     let mut verifying: FuturesUnordered<_> = deliveries.into_iter().enumerate().map(verified).collect();
     let mut tasks = Vec::new();
@@ -96,13 +96,13 @@ fn handle_group<F: Future<Output = Handled>>(
             let work = Box::pin(handle(task, metadata));
             catch_panic(work).await.unwrap_or_else(|Panicked| panicked(context, run_id))
         };
-        let again = handled.should_redeliver();
+        let is_redelivered = handled.should_redeliver();
         let mut handled = log_outcome(context, handled, started, &fields);
         if is_hook {
             // Whoever sends a hook is not told which run it is of.
             handled.run_id = None;
         }
-        Some(((place, handled), (rest, again)))
+        Some(((place, handled), (rest, is_redelivered)))
     })
 }
 

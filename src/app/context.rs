@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, Utc};
+use secrecy::SecretString;
 use tokio::time::Instant;
 
 use crate::aws::queue_message::{KIND, MAC};
@@ -12,7 +13,7 @@ use crate::aws::secrets::{Cached, SecretError, Secrets};
 use crate::aws::sqs::{Message, Queue};
 use crate::config::Config;
 use crate::deadlines::{CALL_MARGIN, Freshness, RESPONSE_MARGIN};
-use crate::gitlab::GitLab;
+use crate::gitlab::{GitLab, LookupError};
 use crate::glint::credentials::Credentials;
 use crate::glint::run::{RunId, RunPatch, RunRequest, RunState};
 use crate::glint::{Glint, GlintError, PatchResult};
@@ -155,6 +156,33 @@ impl Context {
             self.count_secret_fault(error.is_transient());
         }
         cached
+    }
+
+    /// The read token; `None` where none is set, or it cannot be used until its operator mends it.
+    pub async fn read_token(&self) -> Result<Option<Arc<SecretString>>, Outcome> {
+        match self.app.secrets.read_token(self.freshness()).await {
+            Ok(token) => Ok(token),
+            Err(error) if error.is_transient() => {
+                self.metrics.count(Metric::SecretsManagerFaults);
+                Err(Outcome::Deferred(RetryLater::new(error)))
+            }
+            Err(error) => {
+                self.metrics.count(Metric::OperatorFaults);
+                tracing::warn!("no pipeline can be looked up: {error}");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Awaits a look-up, and counts what only the operator can mend: a read token that is refused.
+    pub async fn lookup<T>(&self, call: impl Future<Output = Result<T, LookupError>>) -> Result<T, LookupError> {
+        let result = self.timed(Metric::GitLabLatency, call).await;
+        match &result {
+            Err(error) if error.is_token_refused() => self.metrics.count(Metric::OperatorFaults),
+            Err(LookupError::Unavailable(_)) => self.metrics.count(Metric::GitLabFaults),
+            _ => {}
+        }
+        result
     }
 
     /// The page of the run's project, for a person who has to look.

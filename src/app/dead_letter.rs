@@ -69,13 +69,13 @@ async fn look(
 ) -> Result<Looked, Outcome> {
     let project_url = context.project_page(run, metadata);
     let unconfirmed = |why: &str| Unconfirmed { why: why.to_owned(), project_url: project_url.clone() };
-    let again = |why: &str| Err(Outcome::Unconfirmed(unconfirmed(why)));
+    let look_later = |why: &str| Err(Outcome::Unconfirmed(unconfirmed(why)));
     // A FIFO queue sets the time anew when it sets a message aside. Only then could a report behind it be received.
     let age = metadata.sent_at.map(|sent_at| context.utc() - sent_at);
     let is_first_look = metadata.source.attempt() <= 1 || age.is_some_and(|age| age < REPORT_GRACE);
     let may_be_reported = context.app.queue.is_some() && is_first_look;
     if may_be_reported || (state.updated_at.is_some() && !is_claim_old(state, context.utc())) {
-        return again("its pipeline may still be reported");
+        return look_later("its pipeline may still be reported");
     }
     let not_confirmed = |why: &str| Ok(Looked::GiveUp(GivenUp::NotConfirmed(unconfirmed(why))));
     let Some(target) = target_of(context, run, url_target, state).await? else {
@@ -89,7 +89,7 @@ async fn look(
         }
         LookUp::Absent => Ok(Looked::GiveUp(GivenUp::NotStarted(messages::NO_PIPELINE.to_owned()))),
         LookUp::NoToken => not_confirmed("GitLab never confirmed the pipeline"),
-        LookUp::Failed(why) if age.is_none_or(|age| age < MAX_DEAD_LETTER_AGE) => again(&why),
+        LookUp::Failed(why) if age.is_none_or(|age| age < MAX_DEAD_LETTER_AGE) => look_later(&why),
         LookUp::Failed(why) => not_confirmed(&why),
     }
 }

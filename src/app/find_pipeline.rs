@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 
+use super::client_secret::match_client_secret;
 use super::context::Context;
 use crate::deadlines::{LOOKUP_MARGIN, MAX_MESSAGE_AGE, MAX_READ_LAG};
 use crate::gitlab::types::{GitRef, Pipeline, Project, RunToken};
@@ -176,10 +177,6 @@ async fn proves_run(
     let names: Vec<String> =
         [Some(target.project.path()), pipeline.project_id.map(|id| id.to_string())].into_iter().flatten().collect();
     let holds = |secret: &SecretString| names.iter().any(|name| verify::verify_run(secret, name, id, &token.proof));
-    let current = context.credentials().await.map_err(|error| error.to_string())?;
-    if holds(&current.value.client_secret) {
-        return Ok(true);
-    }
-    let others = context.app.secrets.other_glint_versions(&current, context.freshness()).await;
-    Ok(others.map_err(|error| error.to_string())?.iter().any(|other| holds(&other.value.client_secret)))
+    let is_proven = match_client_secret(context, None, |secret| holds(secret).then_some(()));
+    Ok(is_proven.await.map_err(|error| error.to_string())?.is_some())
 }

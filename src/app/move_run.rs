@@ -3,170 +3,187 @@
 use chrono::TimeDelta;
 
 use super::context::Context;
-use super::pipeline_event::Proven;
+use super::outputs::outputs;
+use super::prove_event::{Proven, prove_event};
 use crate::gitlab::outputs::Outputs;
 use crate::gitlab::types::{Pipeline, PipelineEvent, PipelineStatus, pipeline_in};
 use crate::glint::run::{RunPatch, RunState, RunStatus};
 use crate::glint::{GlintError, PatchResult};
 use crate::outcome::memory::claim_id;
-use crate::outcome::{Outcome, deployment, messages};
+use crate::outcome::{Handled, Outcome, deployment, messages};
 
 /// How far GitLab's clock and Glint's may be apart.
 const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(10);
 
+const UNPROVEN: &str = "nothing proves which run the pipeline is of";
 const LINKED_ELSEWHERE: &str = "the run is linked to another pipeline";
 const LEFT_TO_PIPELINE: &str = "the action leaves the run to its pipeline";
 const NOT_IN_PROGRESS: &str = "the run is not in progress";
 const RETRIED: &str = "the run had ended before its retried pipeline succeeded, and the entity was written";
 
-impl Context {
-    /// Moves or ends the run of `proven`. Either side of the result is an outcome: `Err` is the way out early.
-    pub async fn move_run(&self, proven: &Proven<'_>, is_last: bool) -> Result<Outcome, Outcome> {
-        let (id, event) = (&proven.run_id, &*proven.event);
-        let run = self.run_state(id).await.map_err(Outcome::from)?;
-        let is_ours = matches!(run.status, RunStatus::InProgress | RunStatus::Ended);
-        if !is_ours {
-            return Ok(Outcome::Ignored(NOT_IN_PROGRESS));
+/// Moves or ends the run that `event` belongs to. At the last attempt nothing but the run itself can hold that up.
+pub async fn handle_pipeline_event(context: &Context, event: &PipelineEvent, is_last: bool) -> Handled {
+    match prove_event(context, event).await {
+        Ok(Some(proven)) => {
+            let outcome = move_run(context, &proven, is_last).await.unwrap_or_else(|outcome| outcome);
+            Handled::new(Some(proven.run_id), outcome)
         }
-        if is_linked_elsewhere(&run, event) {
-            return Ok(Outcome::Ignored(LINKED_ELSEWHERE));
-        }
-        let reports = event.run_token.as_ref().is_none_or(|token| token.report_pipeline_status);
-        match run.status {
-            RunStatus::Ended if reports => self.record_retry(&run, event, is_last).await,
-            RunStatus::Ended => Ok(Outcome::Duplicate),
-            _ if !reports => self.link_only(&run, event).await,
-            _ if event.status.is_final() => self.end_run(&run, event, is_last).await,
-            _ => self.move_label(&run, event).await,
-        }
+        Ok(None) => Handled::new(None, Outcome::Ignored(UNPROVEN)),
+        Err(outcome) => Handled::new(None, outcome),
     }
+}
 
-    async fn link_only(&self, run: &RunState, event: &PipelineEvent) -> Result<Outcome, Outcome> {
-        let mut patch = link_patch(run, &event.pipeline);
-        if !patch.links.is_empty() {
-            let label = Some(messages::CREATED).filter(|label| messages::may_replace(run.label.as_deref(), label));
-            patch.status_label = label.map(str::to_owned);
-            self.patch(&run.id, &patch).await.map_err(Outcome::from)?;
-        }
-        Ok(Outcome::Ignored(LEFT_TO_PIPELINE))
+/// Moves or ends the run of `proven`. Either side of the result is an outcome: `Err` is the way out early.
+pub async fn move_run(context: &Context, proven: &Proven<'_>, is_last: bool) -> Result<Outcome, Outcome> {
+    let (id, event) = (&proven.run_id, &*proven.event);
+    let run = context.run_state(id).await.map_err(Outcome::from)?;
+    let is_ours = matches!(run.status, RunStatus::InProgress | RunStatus::Ended);
+    if !is_ours {
+        return Ok(Outcome::Ignored(NOT_IN_PROGRESS));
     }
+    if is_linked_elsewhere(&run, event) {
+        return Ok(Outcome::Ignored(LINKED_ELSEWHERE));
+    }
+    let reports = event.run_token.as_ref().is_none_or(|token| token.report_pipeline_status);
+    match run.status {
+        RunStatus::Ended if reports => record_retry(context, &run, event, is_last).await,
+        RunStatus::Ended => Ok(Outcome::Duplicate),
+        _ if !reports => link_only(context, &run, event).await,
+        _ if event.status.is_final() => end_run(context, &run, event, is_last).await,
+        _ => move_label(context, &run, event).await,
+    }
+}
 
-    /// Moves the label. The log line that names a manual job comes behind the PATCH, so that it is not there twice if that has to be repeated.
-    async fn move_label(&self, run: &RunState, event: &PipelineEvent) -> Result<Outcome, Outcome> {
-        let label = messages::label(event.status);
-        let current = run.label.as_deref();
-        let moves = current != Some(label) && messages::may_replace(current, label) && !is_stale(run, event);
-        let mut patch = link_patch(run, &event.pipeline);
-        if !moves && patch.links.is_empty() {
-            return Ok(Outcome::Duplicate);
-        }
-        patch.status_label = moves.then(|| label.to_owned());
-        match self.patch(&run.id, &patch).await.map_err(Outcome::from)? {
-            PatchResult::Applied(_) if moves && event.status == PipelineStatus::Manual => {
-                drop(self.log(&run.id, &messages::waiting_for_manual_job(event)).await);
-            }
-            PatchResult::Applied(_) => {}
-            PatchResult::AlreadyEnded => return Ok(Outcome::Duplicate),
-        }
-        Ok(Outcome::Progressed(Box::new(event.clone())))
+async fn link_only(context: &Context, run: &RunState, event: &PipelineEvent) -> Result<Outcome, Outcome> {
+    let mut patch = link_patch(run, &event.pipeline);
+    if !patch.links.is_empty() {
+        let label = Some(messages::CREATED).filter(|label| messages::may_replace(run.label.as_deref(), label));
+        patch.status_label = label.map(str::to_owned);
+        context.patch(&run.id, &patch).await.map_err(Outcome::from)?;
     }
+    Ok(Outcome::Ignored(LEFT_TO_PIPELINE))
+}
 
-    /// Ends the run: the entity, then the log, then at once the PATCH, after which Glint takes nothing more.
-    async fn end_run(&self, run: &RunState, event: &PipelineEvent, is_last: bool) -> Result<Outcome, Outcome> {
-        let outcome = Outcome::Finished(Box::new(event.clone()));
-        let Some(mut report) = outcome.report() else { return Ok(outcome) };
-        let outputs = self.outputs(event, is_last).await?;
-        let mut troubles = outputs_trouble(&outputs, self.app.config.outputs_file.as_deref());
-        if event.status == PipelineStatus::Success {
-            troubles.extend(self.write_entity(run, event, &outputs, true, is_last).await?);
-        }
-        if let (Some(summary), Some(text)) = (&outputs.summary, &mut report.update.summary) {
-            text.push_str(&format!("\n{summary}"));
-            report.log.clone_from(&report.update.summary);
-        }
-        let link = link_patch(run, &event.pipeline);
-        report.update.external_run_id = link.external_run_id;
-        report.update.links = link.links;
-        if !outputs.links.is_empty() {
-            report.update.links = merge_links(&event.pipeline.url, run.links.iter().chain(&outputs.links));
-        }
-        if run.synchronized {
-            report.update.status = None;
-        }
-        for line in report.log.iter().chain(&troubles) {
-            drop(self.log(&run.id, line).await);
-        }
-        match self.patch(&run.id, &report.update).await.map_err(Outcome::from)? {
-            PatchResult::Applied(_) => Ok(outcome),
-            PatchResult::AlreadyEnded => Ok(Outcome::Duplicate),
-        }
+/// Moves the label. The log line that names a manual job comes behind the PATCH, so that it is not there twice if that has to be repeated.
+async fn move_label(context: &Context, run: &RunState, event: &PipelineEvent) -> Result<Outcome, Outcome> {
+    let label = messages::label(event.status);
+    let current = run.label.as_deref();
+    let moves = current != Some(label) && messages::may_replace(current, label) && !is_stale(run, event);
+    let mut patch = link_patch(run, &event.pipeline);
+    if !moves && patch.links.is_empty() {
+        return Ok(Outcome::Duplicate);
     }
+    patch.status_label = moves.then(|| label.to_owned());
+    match context.patch(&run.id, &patch).await.map_err(Outcome::from)? {
+        PatchResult::Applied(_) if moves && event.status == PipelineStatus::Manual => {
+            drop(context.log(&run.id, &messages::waiting_for_manual_job(event)).await);
+        }
+        PatchResult::Applied(_) => {}
+        PatchResult::AlreadyEnded => return Ok(Outcome::Duplicate),
+    }
+    Ok(Outcome::Progressed(Box::new(event.clone())))
+}
 
-    /// Writes the entity of a pipeline that was retried after its run had ended, and then succeeded. The run is left alone.
-    async fn record_retry(&self, run: &RunState, event: &PipelineEvent, is_last: bool) -> Result<Outcome, Outcome> {
-        // A run that is a success already has its entity, or a pipeline that reports for itself.
-        let is_news = event.status == PipelineStatus::Success && !run.has_succeeded && ended_before(run, event);
-        if !is_news || self.app.config.deployment.is_none() {
-            return Ok(Outcome::Duplicate);
-        }
-        let outputs = self.outputs(event, is_last).await?;
-        if self.write_entity(run, event, &outputs, false, is_last).await?.is_some() {
-            return Ok(Outcome::Duplicate);
-        }
-        tracing::info!(
-            run_id = run.id.as_str(),
-            "the pipeline of run `{}` was retried after the run had ended, and succeeded: its entity was written",
-            run.id
-        );
-        Ok(Outcome::Ignored(RETRIED))
+/// Ends the run: the entity, then the log, then at once the PATCH, after which Glint takes nothing more.
+async fn end_run(context: &Context, run: &RunState, event: &PipelineEvent, is_last: bool) -> Result<Outcome, Outcome> {
+    let outcome = Outcome::Finished(Box::new(event.clone()));
+    let Some(mut report) = outcome.report() else { return Ok(outcome) };
+    let outputs = outputs(context, event, is_last).await?;
+    let mut troubles = outputs_trouble(&outputs, context.app.config.outputs_file.as_deref());
+    if event.status == PipelineStatus::Success {
+        troubles.extend(write_entity(context, run, event, &outputs, true, is_last).await?);
     }
+    if let (Some(summary), Some(text)) = (&outputs.summary, &mut report.update.summary) {
+        text.push_str(&format!("\n{summary}"));
+        report.log.clone_from(&report.update.summary);
+    }
+    let link = link_patch(run, &event.pipeline);
+    report.update.external_run_id = link.external_run_id;
+    report.update.links = link.links;
+    if !outputs.links.is_empty() {
+        report.update.links = merge_links(&event.pipeline.url, run.links.iter().chain(&outputs.links));
+    }
+    if run.synchronized {
+        report.update.status = None;
+    }
+    for line in report.log.iter().chain(&troubles) {
+        drop(context.log(&run.id, line).await);
+    }
+    match context.patch(&run.id, &report.update).await.map_err(Outcome::from)? {
+        PatchResult::Applied(_) => Ok(outcome),
+        PatchResult::AlreadyEnded => Ok(Outcome::Duplicate),
+    }
+}
 
-    /// Writes the deployment entity, where one is wanted: in the name of the run while that is in progress. What Glint will not take comes back
-    /// as a sentence for the run's log, and holds nothing up.
-    async fn write_entity(
-        &self,
-        run: &RunState,
-        event: &PipelineEvent,
-        outputs: &Outputs,
-        in_progress: bool,
-        is_last: bool,
-    ) -> Result<Option<String>, Outcome> {
-        let Some(deployment) = &self.app.config.deployment else { return Ok(None) };
-        let run_id = in_progress.then_some(&run.id);
-        let upsert = async |outputs: &Outputs| {
-            let entity = deployment::entity(deployment, run, event, outputs).map_err(Trouble::Input)?;
-            self.glint(self.app.glint.upsert(&entity, run_id, self.freshness())).await.map_err(Trouble::Glint)
-        };
-        let mut result = upsert(outputs).await;
-        let has_additions = !outputs.properties.is_empty() || !outputs.relations.is_empty();
-        let mut without_outputs = None;
-        if let Err(Trouble::Glint(refused @ GlintError::Refused { .. })) = &result
-            && has_additions
-        {
-            // The blueprint may lack what the file adds: the deployment itself is worth writing.
-            without_outputs = Some(refused.to_string());
-            result = upsert(&Outputs::default()).await;
-        }
-        let trouble = match result {
-            Ok(()) => {
-                return Ok(without_outputs.map(|why| {
-                    format!("The {} entity was written without the pipeline's outputs: {why}", deployment.blueprint)
-                }));
-            }
-            Err(Trouble::Glint(error @ GlintError::Unavailable { .. })) if !is_last => {
-                return Err(Outcome::from(error));
-            }
-            Err(Trouble::Glint(error)) => error.to_string(),
-            Err(Trouble::Input(missing)) => missing,
-        };
-        tracing::warn!(
-            run_id = run.id.as_str(),
-            "no `{}` entity was written for run `{}`: {trouble}",
-            deployment.blueprint,
-            run.id
-        );
-        Ok(Some(format!("No {} entity was written: {trouble}", deployment.blueprint)))
+/// Writes the entity of a pipeline that was retried after its run had ended, and then succeeded. The run is left alone.
+async fn record_retry(
+    context: &Context,
+    run: &RunState,
+    event: &PipelineEvent,
+    is_last: bool,
+) -> Result<Outcome, Outcome> {
+    // A run that is a success already has its entity, or a pipeline that reports for itself.
+    let is_news = event.status == PipelineStatus::Success && !run.has_succeeded && ended_before(run, event);
+    if !is_news || context.app.config.deployment.is_none() {
+        return Ok(Outcome::Duplicate);
     }
+    let outputs = outputs(context, event, is_last).await?;
+    if write_entity(context, run, event, &outputs, false, is_last).await?.is_some() {
+        return Ok(Outcome::Duplicate);
+    }
+    tracing::info!(
+        run_id = run.id.as_str(),
+        "the pipeline of run `{}` was retried after the run had ended, and succeeded: its entity was written",
+        run.id
+    );
+    Ok(Outcome::Ignored(RETRIED))
+}
+
+/// Writes the deployment entity, where one is wanted: in the name of the run while that is in progress. What Glint will not take comes back
+/// as a sentence for the run's log, and holds nothing up.
+async fn write_entity(
+    context: &Context,
+    run: &RunState,
+    event: &PipelineEvent,
+    outputs: &Outputs,
+    in_progress: bool,
+    is_last: bool,
+) -> Result<Option<String>, Outcome> {
+    let Some(deployment) = &context.app.config.deployment else { return Ok(None) };
+    let run_id = in_progress.then_some(&run.id);
+    let upsert = async |outputs: &Outputs| {
+        let entity = deployment::entity(deployment, run, event, outputs).map_err(Trouble::Input)?;
+        context.glint(context.app.glint.upsert(&entity, run_id, context.freshness())).await.map_err(Trouble::Glint)
+    };
+    let mut result = upsert(outputs).await;
+    let has_additions = !outputs.properties.is_empty() || !outputs.relations.is_empty();
+    let mut without_outputs = None;
+    if let Err(Trouble::Glint(refused @ GlintError::Refused { .. })) = &result
+        && has_additions
+    {
+        // The blueprint may lack what the file adds: the deployment itself is worth writing.
+        without_outputs = Some(refused.to_string());
+        result = upsert(&Outputs::default()).await;
+    }
+    let trouble = match result {
+        Ok(()) => {
+            return Ok(without_outputs.map(|why| {
+                format!("The {} entity was written without the pipeline's outputs: {why}", deployment.blueprint)
+            }));
+        }
+        Err(Trouble::Glint(error @ GlintError::Unavailable { .. })) if !is_last => {
+            return Err(Outcome::from(error));
+        }
+        Err(Trouble::Glint(error)) => error.to_string(),
+        Err(Trouble::Input(missing)) => missing,
+    };
+    tracing::warn!(
+        run_id = run.id.as_str(),
+        "no `{}` entity was written for run `{}`: {trouble}",
+        deployment.blueprint,
+        run.id
+    );
+    Ok(Some(format!("No {} entity was written: {trouble}", deployment.blueprint)))
 }
 
 /// Why an entity was not written.

@@ -23,73 +23,71 @@ const MAX_UNREADABLE_CLAIM_AGE: TimeDelta = TimeDelta::days(2);
 /// SQS keeps no message for longer, so nothing is at work on a run of this age, whoever still writes to it.
 const MAX_MESSAGE_AGE: TimeDelta = TimeDelta::days(15);
 
-impl Context {
-    /// Whether the run carries a claim that nobody is at work on any more.
-    pub fn is_old_claim(&self, run: &RunState) -> bool {
-        is_claimed(run) && is_quiet_for(run, MAX_CLAIM_AGE, self.utc())
-    }
+/// Whether the run carries a claim that nobody is at work on any more.
+pub fn is_old_claim(context: &Context, run: &RunState) -> bool {
+    is_claimed(run) && is_quiet_for(run, MAX_CLAIM_AGE, context.utc())
+}
 
-    /// Links the run with its pipeline where that is found, else ends it. The run is read again first, since a list may lag.
-    pub async fn end_old_claim(&self, run: &RunState) -> Look {
-        let state = match self.run_state(&run.id).await {
-            Ok(state) if state.status == RunStatus::InProgress && is_claimed(&state) => state,
-            Ok(_) => return Look::InProgress,
-            Err(error) => return Look::Left(error.to_string()),
-        };
-        let looked = match self.told_target(&state).await {
-            Ok(Some(target)) => look_up(self, &target).await,
-            Ok(None) => LookUp::NoToken,
-            Err(outcome) => LookUp::Failed(outcome.reason().map_or_else(String::new, |(why, _)| why)),
-        };
-        match looked {
-            LookUp::Found(pipeline) => {
-                let mut known = LastKnown::default();
-                known.see(&state);
-                match link_pipeline(self, &state.id, pipeline, &known).await {
-                    Outcome::Started(_) => Look::InProgress,
-                    outcome => Look::Left(outcome.name().to_owned()),
-                }
-            }
-            LookUp::Absent => {
-                self.end_claim(&state, messages::NOT_STARTED, &messages::never_started(messages::NO_PIPELINE)).await
-            }
-            LookUp::Failed(why) if !is_quiet_for(&state, MAX_UNREADABLE_CLAIM_AGE, self.utc()) => Look::Left(why),
-            LookUp::Failed(_) | LookUp::NoToken => {
-                self.end_claim(&state, messages::NOT_CONFIRMED, &messages::claim_expired()).await
+/// Links the run with its pipeline where that is found, else ends it. The run is read again first, since a list may lag.
+pub async fn end_old_claim(context: &Context, run: &RunState) -> Look {
+    let state = match context.run_state(&run.id).await {
+        Ok(state) if state.status == RunStatus::InProgress && is_claimed(&state) => state,
+        Ok(_) => return Look::InProgress,
+        Err(error) => return Look::Left(error.to_string()),
+    };
+    let looked = match told_target(context, &state).await {
+        Ok(Some(target)) => look_up(context, &target).await,
+        Ok(None) => LookUp::NoToken,
+        Err(outcome) => LookUp::Failed(outcome.reason().map_or_else(String::new, |(why, _)| why)),
+    };
+    match looked {
+        LookUp::Found(pipeline) => {
+            let mut known = LastKnown::default();
+            known.see(&state);
+            match link_pipeline(context, &state.id, pipeline, &known).await {
+                Outcome::Started(_) => Look::InProgress,
+                outcome => Look::Left(outcome.name().to_owned()),
             }
         }
-    }
-
-    /// Where the run's pipeline would be, as far as Glint tells what it sent and where to.
-    async fn told_target(&self, state: &RunState) -> Result<Option<Target>, Outcome> {
-        let Some(body) = &state.action_body else { return Ok(None) };
-        let text = json::string(body).map_or_else(|| body.get().to_owned(), |text| text.into_owned());
-        let Ok(Message::Run(run)) = message::parse(text, Some(state.id.as_str())) else { return Ok(None) };
-        if run.id != state.id {
-            return Ok(None);
+        LookUp::Absent => {
+            end_claim(context, &state, messages::NOT_STARTED, &messages::never_started(messages::NO_PIPELINE)).await
         }
-        let url = state.action_url.as_deref().filter(|_| !run.names_project());
-        let url_target = url.map_or_else(UrlTarget::default, target_of_action_url);
-        target_of(self, &run, &url_target, state).await
-    }
-
-    async fn end_claim(&self, run: &RunState, label: &str, text: &str) -> Look {
-        let patch = RunPatch {
-            status: (!run.synchronized).then_some(TerminalStatus::Failure),
-            status_label: Some(label.to_owned()),
-            summary: Some(text.to_owned()),
-            ..RunPatch::default()
-        };
-        drop(self.log(&run.id, text).await);
-        match self.patch(&run.id, &patch).await {
-            Ok(PatchResult::Applied(_)) => {
-                self.metrics.count(Metric::RunsGivenUp);
-                tracing::error!(run_id = run.id.as_str(), outcome = "GivenUp", "run `{}` is given up: {text}", run.id);
-                Look::Ended
-            }
-            Ok(PatchResult::AlreadyEnded) => Look::InProgress,
-            Err(error) => Look::Left(error.to_string()),
+        LookUp::Failed(why) if !is_quiet_for(&state, MAX_UNREADABLE_CLAIM_AGE, context.utc()) => Look::Left(why),
+        LookUp::Failed(_) | LookUp::NoToken => {
+            end_claim(context, &state, messages::NOT_CONFIRMED, &messages::claim_expired()).await
         }
+    }
+}
+
+/// Where the run's pipeline would be, as far as Glint tells what it sent and where to.
+async fn told_target(context: &Context, state: &RunState) -> Result<Option<Target>, Outcome> {
+    let Some(body) = &state.action_body else { return Ok(None) };
+    let text = json::string(body).map_or_else(|| body.get().to_owned(), std::borrow::Cow::into_owned);
+    let Ok(Message::Run(run)) = message::parse(text, Some(state.id.as_str())) else { return Ok(None) };
+    if run.id != state.id {
+        return Ok(None);
+    }
+    let url = state.action_url.as_deref().filter(|_| !run.names_project());
+    let url_target = url.map_or_else(UrlTarget::default, target_of_action_url);
+    target_of(context, &run, &url_target, state).await
+}
+
+async fn end_claim(context: &Context, run: &RunState, label: &str, text: &str) -> Look {
+    let patch = RunPatch {
+        status: (!run.synchronized).then_some(TerminalStatus::Failure),
+        status_label: Some(label.to_owned()),
+        summary: Some(text.to_owned()),
+        ..RunPatch::default()
+    };
+    drop(context.log(&run.id, text).await);
+    match context.patch(&run.id, &patch).await {
+        Ok(PatchResult::Applied(_)) => {
+            context.metrics.count(Metric::RunsGivenUp);
+            tracing::error!(run_id = run.id.as_str(), outcome = "GivenUp", "run `{}` is given up: {text}", run.id);
+            Look::Ended
+        }
+        Ok(PatchResult::AlreadyEnded) => Look::InProgress,
+        Err(error) => Look::Left(error.to_string()),
     }
 }
 

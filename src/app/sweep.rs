@@ -7,7 +7,9 @@ use tokio::time::Instant;
 
 use super::context::Context;
 use super::log_outcome::{LogFields, log_outcome};
-use super::pipeline_event::Proven;
+use super::move_run::move_run;
+use super::old_claim::{end_old_claim, is_old_claim};
+use super::prove_event::{Proven, verify_run_token};
 use super::sweep_report::{Look, SweepReport};
 use crate::deadlines::MIN_TIME_TO_SWEEP;
 use crate::gitlab::LookupError;
@@ -34,178 +36,176 @@ enum Target {
     OldClaim,
 }
 
-impl Context {
-    /// Compares every run in progress that has a pipeline with it, and ends claims that are a day old.
-    pub async fn sweep(&self) -> SweepReport {
-        let (token, mut reason) = match self.app.secrets.read_token(self.freshness()).await {
-            Ok(Some(token)) => (Some(token), None),
-            Ok(None) => (None, Some(self.no_read_token())),
-            Err(error) => {
-                let metric = if error.is_transient() { Metric::SecretsManagerFaults } else { Metric::OperatorFaults };
-                self.metrics.count(metric);
-                (None, Some(error.to_string()))
-            }
-        };
-        let (mut runs, is_whole) = match self.runs_to_sweep(token.is_some()).await {
-            Ok(listed) => listed,
-            Err(error) => {
-                tracing::warn!("nothing was swept: {error}");
-                return SweepReport { reason: reason.or(Some(error.to_string())), ..SweepReport::default() };
-            }
-        };
-        if !is_whole {
-            reason.get_or_insert_with(|| "too little time was left to list all runs in progress".to_owned());
+/// Compares every run in progress that has a pipeline with it, and ends claims that are a day old.
+pub async fn sweep(context: &Context) -> SweepReport {
+    let (token, mut reason) = match context.app.secrets.read_token(context.freshness()).await {
+        Ok(Some(token)) => (Some(token), None),
+        Ok(None) => (None, Some(no_read_token(context))),
+        Err(error) => {
+            let metric = if error.is_transient() { Metric::SecretsManagerFaults } else { Metric::OperatorFaults };
+            context.metrics.count(metric);
+            (None, Some(error.to_string()))
         }
-        let start = first_place(runs.len(), self.utc().timestamp());
-        runs.rotate_left(start);
-        let token = token.as_deref();
-        let looks: Vec<(RunId, Look)> = stream::iter(&runs)
-            .map(|(run, target)| async move { (run.id.clone(), self.look(run, target, token).await) })
-            .buffer_unordered(AT_ONCE)
-            .collect()
-            .await;
-        let report = SweepReport::new(looks, reason);
-        report.log();
-        report
+    };
+    let (mut runs, is_whole) = match runs_to_sweep(context, token.is_some()).await {
+        Ok(listed) => listed,
+        Err(error) => {
+            tracing::warn!("nothing was swept: {error}");
+            return SweepReport { reason: reason.or(Some(error.to_string())), ..SweepReport::default() };
+        }
+    };
+    if !is_whole {
+        reason.get_or_insert_with(|| "too little time was left to list all runs in progress".to_owned());
     }
+    let start = first_place(runs.len(), context.utc().timestamp());
+    runs.rotate_left(start);
+    let token = token.as_deref();
+    let looks: Vec<(RunId, Look)> = stream::iter(&runs)
+        .map(|(run, target)| async move { (run.id.clone(), look(context, run, target, token).await) })
+        .buffer_unordered(AT_ONCE)
+        .collect()
+        .await;
+    let report = SweepReport::new(looks, reason);
+    report.log();
+    report
+}
 
-    /// Why pipelines are not looked up where no read token is stored.
-    fn no_read_token(&self) -> String {
-        match &self.app.config.read_secret_id {
-            Some(id) => format!("pipelines are looked up with a read token, and nothing is stored in `{id}`"),
-            None => "pipelines are looked up with the token of `GITLAB_READ_SECRET_ID`, which is not set".to_owned(),
-        }
+/// Why pipelines are not looked up where no read token is stored.
+fn no_read_token(context: &Context) -> String {
+    match &context.app.config.read_secret_id {
+        Some(id) => format!("pipelines are looked up with a read token, and nothing is stored in `{id}`"),
+        None => "pipelines are looked up with the token of `GITLAB_READ_SECRET_ID`, which is not set".to_owned(),
     }
+}
 
-    /// The runs that the sweep is about, and whether all runs in progress were listed.
-    async fn runs_to_sweep(&self, has_token: bool) -> Result<(Vec<(RunState, Target)>, bool), GlintError> {
-        let (mut found, mut next) = (Vec::new(), None);
-        loop {
-            let page = self.glint(self.app.glint.active_runs(next.as_deref(), self.freshness())).await?;
-            found.extend(page.runs.into_iter().filter_map(|run| {
-                let target = self.target(&run, has_token)?;
-                // Hundreds of thousands of runs may be in progress: what they were started with is read again where it is needed.
-                Some((RunState { inputs: None, action_body: None, ..run }, target))
-            }));
-            match page.next {
-                Some(token) if next.as_ref() != Some(&token) && self.left() >= MIN_TIME_TO_SWEEP => next = Some(token),
-                rest => return Ok((found, rest.is_none())),
-            }
+/// The runs that the sweep is about, and whether all runs in progress were listed.
+async fn runs_to_sweep(context: &Context, has_token: bool) -> Result<(Vec<(RunState, Target)>, bool), GlintError> {
+    let (mut found, mut next) = (Vec::new(), None);
+    loop {
+        let page = context.glint(context.app.glint.active_runs(next.as_deref(), context.freshness())).await?;
+        found.extend(page.runs.into_iter().filter_map(|run| {
+            let target = target(context, &run, has_token)?;
+            // Hundreds of thousands of runs may be in progress: what they were started with is read again where it is needed.
+            Some((RunState { inputs: None, action_body: None, ..run }, target))
+        }));
+        match page.next {
+            Some(token) if next.as_ref() != Some(&token) && context.left() >= MIN_TIME_TO_SWEEP => next = Some(token),
+            rest => return Ok((found, rest.is_none())),
         }
     }
+}
 
-    /// What the run is to be compared with; `None` where it is not ours, or pipelines cannot be looked up.
-    fn target(&self, run: &RunState, has_token: bool) -> Option<Target> {
-        if run.status != RunStatus::InProgress {
-            return None;
-        }
-        let pipeline = if has_token { self.pipeline_of(run) } else { None };
-        pipeline.or_else(|| self.is_old_claim(run).then_some(Target::OldClaim))
+/// What the run is to be compared with; `None` where it is not ours, or pipelines cannot be looked up.
+fn target(context: &Context, run: &RunState, has_token: bool) -> Option<Target> {
+    if run.status != RunStatus::InProgress {
+        return None;
     }
+    let pipeline = if has_token { pipeline_of(context, run) } else { None };
+    pipeline.or_else(|| is_old_claim(context, run).then_some(Target::OldClaim))
+}
 
-    /// The pipeline that the run's `externalRunId` names, else its link.
-    fn pipeline_of(&self, run: &RunState) -> Option<Target> {
-        if let Some((project, id)) = run.external_id.as_deref().and_then(Pipeline::parse_external_id) {
-            return Some(Target::Pipeline { project: Project::by_id(&project.to_string())?, id, url: None });
-        }
-        let base = &self.app.config.gitlab_url;
-        let (link, (path, id)) = run.links.iter().find_map(|link| Some((link, parse_pipeline_page(link, base)?)))?;
-        Some(Target::Pipeline { project: Project::parse_path(path).ok()?, id, url: Some(link.clone()) })
+/// The pipeline that the run's `externalRunId` names, else its link.
+fn pipeline_of(context: &Context, run: &RunState) -> Option<Target> {
+    if let Some((project, id)) = run.external_id.as_deref().and_then(Pipeline::parse_external_id) {
+        return Some(Target::Pipeline { project: Project::by_id(&project.to_string())?, id, url: None });
     }
+    let base = &context.app.config.gitlab_url;
+    let (link, (path, id)) = run.links.iter().find_map(|link| Some((link, parse_pipeline_page(link, base)?)))?;
+    Some(Target::Pipeline { project: Project::parse_path(path).ok()?, id, url: Some(link.clone()) })
+}
 
-    async fn look(&self, run: &RunState, target: &Target, token: Option<&SecretString>) -> Look {
-        if self.left() < MIN_TIME_TO_SWEEP {
-            return Look::Left(NO_TIME.to_owned());
-        }
-        match (target, token) {
-            (Target::OldClaim, _) => self.end_old_claim(run).await,
-            (Target::Pipeline { .. }, None) => Look::Left(self.no_read_token()),
-            (Target::Pipeline { project, id, url }, Some(token)) => {
-                let event = match self.news(run, project, *id, url.as_deref(), token).await {
-                    Ok(Some(event)) => event,
-                    Ok(None) => return Look::InProgress,
-                    // The link beside the claim is somebody else's.
-                    Err(why) if why == UNPROVEN && self.is_old_claim(run) => return self.end_old_claim(run).await,
-                    Err(why) => {
-                        tracing::warn!(run_id = run.id.as_str(), "the pipeline of run `{}` is left: {why}", run.id);
-                        return Look::Left(why);
-                    }
-                };
-                self.apply(Proven { run_id: run.id.clone(), event: Cow::Owned(event) }).await
-            }
+async fn look(context: &Context, run: &RunState, target: &Target, token: Option<&SecretString>) -> Look {
+    if context.left() < MIN_TIME_TO_SWEEP {
+        return Look::Left(NO_TIME.to_owned());
+    }
+    match (target, token) {
+        (Target::OldClaim, _) => end_old_claim(context, run).await,
+        (Target::Pipeline { .. }, None) => Look::Left(no_read_token(context)),
+        (Target::Pipeline { project, id, url }, Some(token)) => {
+            let event = match news(context, run, project, *id, url.as_deref(), token).await {
+                Ok(Some(event)) => event,
+                Ok(None) => return Look::InProgress,
+                // The link beside the claim is somebody else's.
+                Err(why) if why == UNPROVEN && is_old_claim(context, run) => return end_old_claim(context, run).await,
+                Err(why) => {
+                    tracing::warn!(run_id = run.id.as_str(), "the pipeline of run `{}` is left: {why}", run.id);
+                    return Look::Left(why);
+                }
+            };
+            apply(context, Proven { run_id: run.id.clone(), event: Cow::Owned(event) }).await
         }
     }
+}
 
-    /// What the run's pipeline has to tell it, once the pipeline has proved to be of the run: before that nothing of it is told, since whoever
-    /// may write a run may put any pipeline's id into it. `None` where there is no news.
-    async fn news(
-        &self,
-        run: &RunState,
-        project: &Project,
-        id: u64,
-        url: Option<&str>,
-        token: &SecretString,
-    ) -> Result<Option<PipelineEvent>, String> {
-        let gitlab = &self.app.gitlab;
-        let words = |error: LookupError| format!("it cannot be looked up: {error}");
-        let mut event = match self.lookup(gitlab.pipeline(project, id, token, self.call_deadline())).await {
-            Ok(Some(event)) => event,
-            Ok(None) => return Ok(None),
-            Err(error) if error.is_not_found() => {
-                return match self.is_deleted(project, id, token).await.map_err(words)? {
-                    true => Ok(Some(gitlab.deleted(project, id, url))),
-                    false => Err(words(error)),
-                };
-            }
-            Err(error) => return Err(words(error)),
-        };
-        let label = messages::label(event.status);
-        let current = run.label.as_deref();
-        let is_same = current == Some(label) || !messages::may_replace(current, label);
-        if !event.status.is_final() && is_same {
-            return Ok(None);
+/// What the run's pipeline has to tell it, once the pipeline has proved to be of the run: before that nothing of it is told, since whoever
+/// may write a run may put any pipeline's id into it. `None` where there is no news.
+async fn news(
+    context: &Context,
+    run: &RunState,
+    project: &Project,
+    id: u64,
+    url: Option<&str>,
+    token: &SecretString,
+) -> Result<Option<PipelineEvent>, String> {
+    let gitlab = &context.app.gitlab;
+    let words = |error: LookupError| format!("it cannot be looked up: {error}");
+    let mut event = match context.lookup(gitlab.pipeline(project, id, token, context.call_deadline())).await {
+        Ok(Some(event)) => event,
+        Ok(None) => return Ok(None),
+        Err(error) if error.is_not_found() => {
+            return match is_deleted(context, project, id, token).await.map_err(words)? {
+                true => Ok(Some(gitlab.deleted(project, id, url))),
+                false => Err(words(error)),
+            };
         }
-        event.run_token =
-            self.lookup(gitlab.run_token(project, id, token, self.call_deadline())).await.map_err(words)?;
-        match self.proven_run(&event).await {
-            Ok(Some(proven)) if proven == run.id => {}
-            Ok(_) => return Err(UNPROVEN.to_owned()),
-            Err(outcome) => return Err(outcome.reason().map_or_else(String::new, |(why, _)| why)),
-        }
-        self.lookup(gitlab.add_jobs(&mut event, project, token, self.call_deadline())).await.map_err(words)?;
-        let waits = event.status == PipelineStatus::Manual && current == Some(messages::WAITING_FOR_MANUAL_JOB);
-        Ok((!waits).then_some(event))
+        Err(error) => return Err(words(error)),
+    };
+    let label = messages::label(event.status);
+    let current = run.label.as_deref();
+    let is_same = current == Some(label) || !messages::may_replace(current, label);
+    if !event.status.is_final() && is_same {
+        return Ok(None);
     }
+    event.run_token =
+        context.lookup(gitlab.run_token(project, id, token, context.call_deadline())).await.map_err(words)?;
+    match verify_run_token(context, &event).await {
+        Ok(Some(proven)) if proven == run.id => {}
+        Ok(_) => return Err(UNPROVEN.to_owned()),
+        Err(outcome) => return Err(outcome.reason().map_or_else(String::new, |(why, _)| why)),
+    }
+    context.lookup(gitlab.add_jobs(&mut event, project, token, context.call_deadline())).await.map_err(words)?;
+    let waits = event.status == PipelineStatus::Manual && current == Some(messages::WAITING_FOR_MANUAL_JOB);
+    Ok((!waits).then_some(event))
+}
 
-    /// Whether the pipeline is gone while its project can be read. Looked for twice, since a replica of GitLab may lag.
-    async fn is_deleted(&self, project: &Project, id: u64, token: &SecretString) -> Result<bool, LookupError> {
-        if !self.lookup(self.app.gitlab.has_project(project, token, self.call_deadline())).await? {
-            return Ok(false);
-        }
-        match self.lookup(self.app.gitlab.pipeline(project, id, token, self.call_deadline())).await {
-            Err(error) if error.is_not_found() => Ok(true),
-            Ok(_) => Ok(false),
-            Err(error) => Err(error),
-        }
+/// Whether the pipeline is gone while its project can be read. Looked for twice, since a replica of GitLab may lag.
+async fn is_deleted(context: &Context, project: &Project, id: u64, token: &SecretString) -> Result<bool, LookupError> {
+    if !context.lookup(context.app.gitlab.has_project(project, token, context.call_deadline())).await? {
+        return Ok(false);
     }
+    match context.lookup(context.app.gitlab.pipeline(project, id, token, context.call_deadline())).await {
+        Err(error) if error.is_not_found() => Ok(true),
+        Ok(_) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
 
-    async fn apply(&self, proven: Proven<'_>) -> Look {
-        let started = Instant::now();
-        // What the catalogue or GitLab's artifacts could not take or give now has had its tries, and must not hold the run's end up again.
-        let outcome = self.move_run(&proven, true).await.unwrap_or_else(|outcome| outcome);
-        let handled = Handled::new(Some(proven.run_id), outcome);
-        let look = match &handled.outcome {
-            Outcome::Finished(_) => Look::Ended,
-            outcome if handled.should_redeliver() => {
-                Look::Left(outcome.reason().map_or_else(|| outcome.name().to_owned(), |(why, _)| why))
-            }
-            _ => Look::InProgress,
-        };
-        if matches!(handled.outcome, Outcome::Finished(_) | Outcome::Progressed(_)) {
-            log_outcome(self, handled, started, &LogFields::default());
+async fn apply(context: &Context, proven: Proven<'_>) -> Look {
+    let started = Instant::now();
+    // What the catalogue or GitLab's artifacts could not take or give now has had its tries, and must not hold the run's end up again.
+    let outcome = move_run(context, &proven, true).await.unwrap_or_else(|outcome| outcome);
+    let handled = Handled::new(Some(proven.run_id), outcome);
+    let look = match &handled.outcome {
+        Outcome::Finished(_) => Look::Ended,
+        outcome if handled.should_redeliver() => {
+            Look::Left(outcome.reason().map_or_else(|| outcome.name().to_owned(), |(why, _)| why))
         }
-        look
+        _ => Look::InProgress,
+    };
+    if matches!(handled.outcome, Outcome::Finished(_) | Outcome::Progressed(_)) {
+        log_outcome(context, handled, started, &LogFields::default());
     }
+    look
 }
 
 /// Where a sweep of `count` runs begins: elsewhere each time, so that none is always the last. Steps of the golden ratio spread evenly whatever

@@ -165,13 +165,6 @@ pub struct RunState {
     pub action_body: Option<Box<RawValue>>,
 }
 
-impl RunState {
-    /// Whether a pipeline belongs to it already.
-    pub fn is_linked(&self) -> bool {
-        !self.links.is_empty() || self.external_id.is_some()
-    }
-}
-
 /// Glint's run status, as far as it decides anything here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RunStatus {

@@ -7,9 +7,9 @@ use std::time::{Duration, SystemTime};
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 
-use super::Level;
+use crate::config::LogLevel;
 
-pub const NAMESPACE: &str = "GlintGitLabTrigger";
+const NAMESPACE: &str = "GlintGitLabTrigger";
 
 /// Everything that is measured. The names are the metrics' names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -101,19 +101,19 @@ impl Metrics {
     }
 
     /// Prints what was collected, unless that is nothing, in a line that Lambda keeps where its log level is `set`.
-    pub fn print(&self, function_name: &str, set: Level, now: SystemTime) {
+    pub fn print(&self, function_name: &str, set: LogLevel, now: SystemTime) {
         if let Some(document) = self.document(function_name, set, now) {
             super::print(&document);
         }
     }
 
     /// The document; `None` where nothing was collected.
-    pub fn document(&self, function_name: &str, set: Level, now: SystemTime) -> Option<String> {
+    pub fn document(&self, function_name: &str, set: LogLevel, now: SystemTime) -> Option<String> {
         let values = self.values.lock().expect("no panic while the lock is held");
         if values.is_empty() {
             return None;
         }
-        let level = Level::Info.at_least(set);
+        let level = LogLevel::Info.at_least(set);
         serde_json::to_string(&Document { values: &values, function_name, level, now }).ok()
     }
 }
@@ -122,7 +122,7 @@ impl Metrics {
 struct Document<'a> {
     values: &'a BTreeMap<Metric, Vec<u64>>,
     function_name: &'a str,
-    level: Level,
+    level: LogLevel,
     now: SystemTime,
 }
 
@@ -176,12 +176,12 @@ mod tests {
     #[test]
     fn one_document_holds_counts_and_durations() {
         let metrics = Metrics::default();
-        assert_eq!(metrics.document("f", Level::Info, SystemTime::UNIX_EPOCH), None);
+        assert_eq!(metrics.document("f", LogLevel::Info, SystemTime::UNIX_EPOCH), None);
         metrics.count(Metric::RunsStarted);
         metrics.count(Metric::RunsStarted);
         metrics.time(Metric::GlintLatency, Duration::from_millis(7));
         let document: Value =
-            serde_json::from_str(&metrics.document("f", Level::Info, SystemTime::UNIX_EPOCH).unwrap()).unwrap();
+            serde_json::from_str(&metrics.document("f", LogLevel::Info, SystemTime::UNIX_EPOCH).unwrap()).unwrap();
         assert_eq!((&document["RunsStarted"], &document["GlintLatency"]), (&json!(2), &json!([7])));
         assert_eq!(
             document["_aws"]["CloudWatchMetrics"][0]["Metrics"][1],

@@ -10,58 +10,58 @@ use crate::telemetry::Metric;
 /// Clocks further apart than this fail signatures.
 const MAX_SKEW_SECONDS: u64 = 60;
 
-impl Context {
-    pub(super) async fn check_glint(&self) -> Vec<Line> {
-        let (id, url) = (&self.app.config.glint_secret_id, &self.app.config.glint_url);
-        let name = format!("secret `{id}`");
-        if let Err(error) = self.app.secrets.glint(self.freshness()).await {
-            let hint = format!(
-                "{}; it holds `{{\"clientId\": \"...\", \"clientSecret\": \"...\"}}`",
-                error.hint("GLINT_SECRET_ID")
-            );
-            return vec![Line::fault(name, error, hint)];
-        }
-        let mut lines = vec![Line::ok(name, "it holds a client's id and secret")];
-        match self.timed(Metric::GlintLatency, self.app.glint.log_in(self.freshness())).await {
-            Ok(()) => {
-                lines.push(Line::ok("Glint login", format!("`{url}` accepts the client")));
-                lines.extend(self.check_answers().await);
-            }
-            Err(error @ GlintError::CredentialsRefused) => lines.push(Line::fault(
-                "Glint login",
-                error,
-                format!("store the client's present id and secret in `{id}`, and check that `GLINT_API_URL` is of its region"),
-            )),
-            Err(error) => lines.push(Line::fault(
-                "Glint login",
-                error,
-                "check `GLINT_API_URL`, the function's way out of its network, and Glint's list of allowed addresses",
-            )),
-        }
-        lines
+pub async fn check_glint(context: &Context) -> Vec<Line> {
+    let (id, url) = (&context.app.config.glint_secret_id, &context.app.config.glint_url);
+    let name = format!("secret `{id}`");
+    if let Err(error) = context.app.secrets.glint(context.freshness()).await {
+        let hint = format!(
+            "{}; it holds `{{\"clientId\": \"...\", \"clientSecret\": \"...\"}}`",
+            error.hint("GLINT_SECRET_ID")
+        );
+        return vec![Line::fault(name, error, hint)];
     }
+    let mut lines = vec![Line::ok(name, "it holds a client's id and secret")];
+    match context.timed(Metric::GlintLatency, context.app.glint.log_in(context.freshness())).await {
+        Ok(()) => {
+            lines.push(Line::ok("Glint login", format!("`{url}` accepts the client")));
+            lines.extend(check_answers(context).await);
+        }
+        Err(error @ GlintError::CredentialsRefused) => lines.push(Line::fault(
+            "Glint login",
+            error,
+            format!(
+                "store the client's present id and secret in `{id}`, and check that `GLINT_API_URL` is of its region"
+            ),
+        )),
+        Err(error) => lines.push(Line::fault(
+            "Glint login",
+            error,
+            "check `GLINT_API_URL`, the function's way out of its network, and Glint's list of allowed addresses",
+        )),
+    }
+    lines
+}
 
-    /// Needs a login: only Glint's answers to one of its clients are sure to be Glint's.
-    async fn check_answers(&self) -> Vec<Line> {
-        match self.timed(Metric::GlintLatency, self.app.glint.probe(self.freshness())).await {
-            Ok(probe) => vec![self.check_clock(&probe), runs_line(&probe)],
-            Err(error) => vec![Line::fault(
-                "Glint runs",
-                error,
-                "check that `GLINT_API_URL` is Glint's API, and that the client may list action runs",
-            )],
-        }
+/// Needs a login: only Glint's answers to one of its clients are sure to be Glint's.
+async fn check_answers(context: &Context) -> Vec<Line> {
+    match context.timed(Metric::GlintLatency, context.app.glint.probe(context.freshness())).await {
+        Ok(probe) => vec![check_clock(context, &probe), runs_line(&probe)],
+        Err(error) => vec![Line::fault(
+            "Glint runs",
+            error,
+            "check that `GLINT_API_URL` is Glint's API, and that the client may list action runs",
+        )],
     }
+}
 
-    fn check_clock(&self, probe: &Probe) -> Line {
-        const HINT: &str = "signatures hold for 300 seconds: let AWS set the clock, and ask Glint about theirs";
-        let Some(theirs) = probe.clock else {
-            return Line::ok("clock", "Glint's answers carry no time to compare with");
-        };
-        let skew = difference(self.now(), theirs);
-        let detail = format!("{skew} seconds from Glint's");
-        if skew <= MAX_SKEW_SECONDS { Line::ok("clock", detail) } else { Line::fault("clock", detail, HINT) }
-    }
+fn check_clock(context: &Context, probe: &Probe) -> Line {
+    const HINT: &str = "signatures hold for 300 seconds: let AWS set the clock, and ask Glint about theirs";
+    let Some(theirs) = probe.clock else {
+        return Line::ok("clock", "Glint's answers carry no time to compare with");
+    };
+    let skew = difference(context.now(), theirs);
+    let detail = format!("{skew} seconds from Glint's");
+    if skew <= MAX_SKEW_SECONDS { Line::ok("clock", detail) } else { Line::fault("clock", detail, HINT) }
 }
 
 /// What Glint shows of runs decides what can be promised, and is nothing that the operator could change.

@@ -21,174 +21,162 @@ const MAX_AT_ONCE: usize = 4;
 const TOKENS_VARIABLE: &str = "GITLAB_TOKENS_SECRET_ID";
 const WAY_OUT: &str = "check `GITLAB_URL` and the function's way out of its network";
 
-impl Context {
-    pub(super) async fn check_projects(&self, request: &Check, read_token: Option<&SecretString>) -> Vec<Line> {
-        let id = &self.app.config.tokens_secret_id;
-        let name = format!("secret `{id}`");
-        let keys = match self.app.secrets.token_keys(self.freshness()).await {
-            Ok(keys) => keys,
-            Err(error) => {
-                let hint = format!("{}; it maps project paths to trigger tokens", error.hint(TOKENS_VARIABLE));
-                return vec![Line::fault(name, error, hint)];
-            }
-        };
-        let (paths, others): (Vec<String>, Vec<String>) = keys.into_iter().partition(|key| key.contains('/'));
-        let others_count = others.len();
-        let mut detail = if id.contains(PROJECT_PLACEHOLDER) {
-            "each project has a secret of its own".to_owned()
-        } else {
-            format!("it holds {} projects by their paths", paths.len())
-        };
-        if !others.is_empty() {
-            detail += &format!(
-                " and {} by the agent's names, which are tried only if their paths are asked for",
-                others.len()
-            );
+pub async fn check_projects(context: &Context, request: &Check, read_token: Option<&SecretString>) -> Vec<Line> {
+    let id = &context.app.config.tokens_secret_id;
+    let name = format!("secret `{id}`");
+    let keys = match context.app.secrets.token_keys(context.freshness()).await {
+        Ok(keys) => keys,
+        Err(error) => {
+            let hint = format!("{}; it maps project paths to trigger tokens", error.hint(TOKENS_VARIABLE));
+            return vec![Line::fault(name, error, hint)];
         }
-        let wanted = if request.projects.is_empty() { paths } else { request.projects.clone() };
-        if wanted.is_empty() {
-            detail += "; none is tried: ask with `{\"check\": true, \"projects\": [\"group/project\"]}`";
-        }
-        let names_nobody = wanted.is_empty() && others_count == 0 && !id.contains(PROJECT_PLACEHOLDER);
-        let mut lines = vec![if names_nobody {
-            Line::fault(
-                name,
-                "it names no project",
-                "add the path of each project with its trigger token, as in `{\"group/project\": \"...\"}`",
-            )
-        } else {
-            Line::ok(name, detail)
-        }];
-        if wanted.is_empty() {
-            // Each try of a token reaches GitLab; without one nothing else would.
-            lines.push(self.check_gitlab().await);
-        }
-        let tries = stream::iter(&wanted).map(|path| self.check_project(path, read_token)).buffered(MAX_AT_ONCE);
-        lines.extend(tries.collect::<Vec<_>>().await.into_iter().flatten());
-        lines
+    };
+    let (paths, others): (Vec<String>, Vec<String>) = keys.into_iter().partition(|key| key.contains('/'));
+    let others_count = others.len();
+    let mut detail = if id.contains(PROJECT_PLACEHOLDER) {
+        "each project has a secret of its own".to_owned()
+    } else {
+        format!("it holds {} projects by their paths", paths.len())
+    };
+    if !others.is_empty() {
+        detail +=
+            &format!(" and {} by the agent's names, which are tried only if their paths are asked for", others.len());
     }
-
-    async fn check_gitlab(&self) -> Line {
-        match self.app.gitlab.reach(self.probe_timeout()).await {
-            Ok(()) => Line::ok("GitLab", format!("`{}` answers", self.app.config.gitlab_url)),
-            Err(why) => Line::fault("GitLab", why, WAY_OUT),
-        }
+    let wanted = if request.projects.is_empty() { paths } else { request.projects.clone() };
+    if wanted.is_empty() {
+        detail += "; none is tried: ask with `{\"check\": true, \"projects\": [\"group/project\"]}`";
     }
-
-    fn probe_timeout(&self) -> Duration {
-        self.call_deadline().saturating_duration_since(Instant::now()).min(PROBE_TIMEOUT)
+    let names_nobody = wanted.is_empty() && others_count == 0 && !id.contains(PROJECT_PLACEHOLDER);
+    let mut lines = vec![if names_nobody {
+        Line::fault(
+            name,
+            "it names no project",
+            "add the path of each project with its trigger token, as in `{\"group/project\": \"...\"}`",
+        )
+    } else {
+        Line::ok(name, detail)
+    }];
+    if wanted.is_empty() {
+        // Each try of a token reaches GitLab; without one nothing else would.
+        lines.push(check_gitlab(context).await);
     }
+    let tries = stream::iter(&wanted).map(|path| check_project(context, path, read_token)).buffered(MAX_AT_ONCE);
+    lines.extend(tries.collect::<Vec<_>>().await.into_iter().flatten());
+    lines
+}
 
-    async fn check_project(&self, path: &str, read_token: Option<&SecretString>) -> Vec<Line> {
-        let name = format!("project `{path}`");
-        let (path, query) = path.split_once('?').unwrap_or((path, ""));
-        let project = match Project::by_id(path).map_or_else(|| Project::parse_path(path), Ok) {
-            Ok(project) => project,
-            Err(fault) => return vec![Line::fault(name, fault, "give the project's path as `group/sub/project`")],
-        };
-        let mut line = self.check_trigger_token(name, &project).await;
-        if line.ok {
-            line.url = self.proven_url(&project, query).await;
-        }
-        let mut lines = vec![line];
-        if let Some(token) = read_token {
-            lines.push(self.check_read_access(&project, token).await);
-        }
-        lines
+async fn check_gitlab(context: &Context) -> Line {
+    match context.app.gitlab.reach(probe_timeout(context)).await {
+        Ok(()) => Line::ok("GitLab", format!("`{}` answers", context.app.config.gitlab_url)),
+        Err(why) => Line::fault("GitLab", why, WAY_OUT),
     }
+}
 
-    /// What the URL of a webhook action ends in: the project's path and `query`, with the key that makes this function believe both. The
-    /// key proves a URL, and no sender: whoever knows it cannot sign.
-    async fn proven_url(&self, project: &Project, query: &str) -> Option<String> {
-        let token = self.app.secrets.trigger_token(project, self.freshness()).await.ok()??.value;
-        let url = if query.is_empty() { format!("/{project}?") } else { format!("/{project}?{query}&") };
-        let key = url_key(&token, &url);
-        Some(format!("{url}key={key}"))
+fn probe_timeout(context: &Context) -> Duration {
+    context.call_deadline().saturating_duration_since(Instant::now()).min(PROBE_TIMEOUT)
+}
+
+async fn check_project(context: &Context, path: &str, read_token: Option<&SecretString>) -> Vec<Line> {
+    let name = format!("project `{path}`");
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    let project = match Project::by_id(path).map_or_else(|| Project::parse_path(path), Ok) {
+        Ok(project) => project,
+        Err(fault) => return vec![Line::fault(name, fault, "give the project's path as `group/sub/project`")],
+    };
+    let mut line = check_trigger_token(context, name, &project).await;
+    if line.ok {
+        line.url = proven_url(context, &project, query).await;
     }
-
-    /// Triggers a pipeline on a ref that git cannot have: GitLab's 400 proves the token, its 404 refutes it, and nothing is created.
-    async fn check_trigger_token(&self, name: String, project: &Project) -> Line {
-        let id = self.app.config.tokens_secret_id.replace(PROJECT_PLACEHOLDER, &project.path());
-        let token = match self.app.secrets.trigger_token(project, self.freshness()).await {
-            Ok(Some(token)) => token.value,
-            Ok(None) => {
-                let detail = format!("there is no trigger token for it in the secret `{id}`");
-                return Line::fault(
-                    name,
-                    detail,
-                    format!("add `\"{project}\"` with a trigger token of it to the secret"),
-                );
-            }
-            Err(error) => return Line::fault(name, &error, error.hint(TOKENS_VARIABLE)),
-        };
-        let sends_variables = self.app.config.user_inputs_as == UserInputsAs::Variables;
-        match self.app.gitlab.trigger(project, &token, impossible(sends_variables), &[], self.probe_timeout()).await {
-            Err(TriggerError::Rejected(words)) if words.contains("Reference not found") => {
-                Line::ok(name, format!("GitLab accepts its trigger token, of the secret `{id}`"))
-            }
-            Err(TriggerError::Rejected(words)) if words.contains("to set pipeline variables") => Line::fault(
-                name,
-                format!("its trigger token holds, and GitLab refuses its pipelines: {words}"),
-                "lower the project's `Minimum role to use pipeline variables`, or set `USER_INPUTS_AS` to `inputs`",
-            ),
-            Err(TriggerError::Rejected(words)) => {
-                Line::fault(name, format!("GitLab refuses its pipelines: {words}"), "change the project as GitLab says")
-            }
-            Err(TriggerError::TokenRefused(words)) => Line::fault(
-                name,
-                format!("GitLab has no such project for the trigger token of the secret `{id}`: {words}"),
-                "check the path, and store a trigger token of this very project, whose owner may run its pipelines",
-            ),
-            Err(TriggerError::Throttled(_)) => {
-                Line::ok(name, "its trigger token was not refused; GitLab takes no more pipelines for now")
-            }
-            Err(error) => Line::fault(name, error, WAY_OUT),
-            Ok(pipeline) => Line::fault(
-                name,
-                format!("GitLab created {} for a ref that cannot exist", pipeline.url),
-                "cancel it, and report this as a fault of this function",
-            ),
-        }
+    let mut lines = vec![line];
+    if let Some(token) = read_token {
+        lines.push(check_read_access(context, &project, token).await);
     }
+    lines
+}
 
-    /// Looks the project's pipelines up, as a run that GitLab did not confirm would be.
-    async fn check_read_access(&self, project: &Project, token: &SecretString) -> Line {
-        let name = format!("look-up in `{project}`");
-        let id = self.app.config.read_secret_id.as_deref().unwrap_or_default();
-        match self.app.gitlab.read_access(project, token, self.call_deadline()).await {
-            Ok(ReadAccess::Full) => {
-                Line::ok(name, format!("the read token of `{id}` reads pipelines and their variables"))
-            }
-            Ok(ReadAccess::NoPipelineYet) => Line::ok(
-                name,
-                format!(
-                    "the read token of `{id}` reads pipelines; there is none of a trigger whose variables it could read"
-                ),
-            ),
-            Ok(ReadAccess::WithoutVariables) => Line::fault(
-                name,
-                format!(
-                    "the read token of `{id}` reads pipelines and not their variables, so no run finds its pipeline"
-                ),
-                "let the token be of the triggers' owner, or of a Maintainer of the project",
-            ),
-            Err(LookupError::Refused(401)) => Line::fault(
-                name,
-                format!("GitLab refuses the read token of `{id}`: it has expired, was revoked, or is none"),
-                "store a valid token with the scope `read_api`",
-            ),
-            Err(LookupError::Refused(403)) => Line::fault(
-                name,
-                format!("the read token of `{id}` may not read the project's pipelines"),
-                "give the token the scope `read_api`, and its user the role Maintainer",
-            ),
-            Err(LookupError::Refused(_)) => Line::fault(
-                name,
-                format!("the read token of `{id}` sees no such project"),
-                "check the path, and let the token's user be a member of the project",
-            ),
-            Err(error) => Line::fault(name, error, WAY_OUT),
+/// What the URL of a webhook action ends in: the project's path and `query`, with the key that makes this function believe both. The
+/// key proves a URL, and no sender: whoever knows it cannot sign.
+async fn proven_url(context: &Context, project: &Project, query: &str) -> Option<String> {
+    let token = context.app.secrets.trigger_token(project, context.freshness()).await.ok()??.value;
+    let url = if query.is_empty() { format!("/{project}?") } else { format!("/{project}?{query}&") };
+    let key = url_key(&token, &url);
+    Some(format!("{url}key={key}"))
+}
+
+/// Triggers a pipeline on a ref that git cannot have: GitLab's 400 proves the token, its 404 refutes it, and nothing is created.
+async fn check_trigger_token(context: &Context, name: String, project: &Project) -> Line {
+    let id = context.app.config.tokens_secret_id.replace(PROJECT_PLACEHOLDER, &project.path());
+    let token = match context.app.secrets.trigger_token(project, context.freshness()).await {
+        Ok(Some(token)) => token.value,
+        Ok(None) => {
+            let detail = format!("there is no trigger token for it in the secret `{id}`");
+            return Line::fault(name, detail, format!("add `\"{project}\"` with a trigger token of it to the secret"));
         }
+        Err(error) => return Line::fault(name, &error, error.hint(TOKENS_VARIABLE)),
+    };
+    let sends_variables = context.app.config.user_inputs_as == UserInputsAs::Variables;
+    match context.app.gitlab.trigger(project, &token, impossible(sends_variables), &[], probe_timeout(context)).await {
+        Err(TriggerError::Rejected(words)) if words.contains("Reference not found") => {
+            Line::ok(name, format!("GitLab accepts its trigger token, of the secret `{id}`"))
+        }
+        Err(TriggerError::Rejected(words)) if words.contains("to set pipeline variables") => Line::fault(
+            name,
+            format!("its trigger token holds, and GitLab refuses its pipelines: {words}"),
+            "lower the project's `Minimum role to use pipeline variables`, or set `USER_INPUTS_AS` to `inputs`",
+        ),
+        Err(TriggerError::Rejected(words)) => {
+            Line::fault(name, format!("GitLab refuses its pipelines: {words}"), "change the project as GitLab says")
+        }
+        Err(TriggerError::TokenRefused(words)) => Line::fault(
+            name,
+            format!("GitLab has no such project for the trigger token of the secret `{id}`: {words}"),
+            "check the path, and store a trigger token of this very project, whose owner may run its pipelines",
+        ),
+        Err(TriggerError::Throttled(_)) => {
+            Line::ok(name, "its trigger token was not refused; GitLab takes no more pipelines for now")
+        }
+        Err(error) => Line::fault(name, error, WAY_OUT),
+        Ok(pipeline) => Line::fault(
+            name,
+            format!("GitLab created {} for a ref that cannot exist", pipeline.url),
+            "cancel it, and report this as a fault of this function",
+        ),
+    }
+}
+
+/// Looks the project's pipelines up, as a run that GitLab did not confirm would be.
+async fn check_read_access(context: &Context, project: &Project, token: &SecretString) -> Line {
+    let name = format!("look-up in `{project}`");
+    let id = context.app.config.read_secret_id.as_deref().unwrap_or_default();
+    match context.app.gitlab.read_access(project, token, context.call_deadline()).await {
+        Ok(ReadAccess::Full) => Line::ok(name, format!("the read token of `{id}` reads pipelines and their variables")),
+        Ok(ReadAccess::NoPipelineYet) => Line::ok(
+            name,
+            format!(
+                "the read token of `{id}` reads pipelines; there is none of a trigger whose variables it could read"
+            ),
+        ),
+        Ok(ReadAccess::WithoutVariables) => Line::fault(
+            name,
+            format!("the read token of `{id}` reads pipelines and not their variables, so no run finds its pipeline"),
+            "let the token be of the triggers' owner, or of a Maintainer of the project",
+        ),
+        Err(LookupError::Refused(401)) => Line::fault(
+            name,
+            format!("GitLab refuses the read token of `{id}`: it has expired, was revoked, or is none"),
+            "store a valid token with the scope `read_api`",
+        ),
+        Err(LookupError::Refused(403)) => Line::fault(
+            name,
+            format!("the read token of `{id}` may not read the project's pipelines"),
+            "give the token the scope `read_api`, and its user the role Maintainer",
+        ),
+        Err(LookupError::Refused(_)) => Line::fault(
+            name,
+            format!("the read token of `{id}` sees no such project"),
+            "check the path, and let the token's user be a member of the project",
+        ),
+        Err(error) => Line::fault(name, error, WAY_OUT),
     }
 }
 

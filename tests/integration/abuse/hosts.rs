@@ -33,15 +33,15 @@ async fn led_astray(call: Call, status: u16) -> (World, Trap, Vec<usize>) {
     let (world, trap) = (World::new().await, Trap::set());
     world.sandbox.glint.run("r_1");
     world.sandbox.fail(call).every().with(Fault::Redirect { status, location: trap.url() });
-    let again = world.queue(&[&message("r_1").to_string()]).await;
-    (world, trap, again)
+    let second = world.queue(&[&message("r_1").to_string()]).await;
+    (world, trap, second)
 }
 
 #[tokio::test]
 async fn no_redirect_of_gitlab_is_followed() {
     for status in [301, 302, 303, 307, 308, 300, 305] {
-        let (world, trap, again) = led_astray(Call::Trigger, status).await;
-        assert_eq!(again, [0; 0], "{status}");
+        let (world, trap, second) = led_astray(Call::Trigger, status).await;
+        assert_eq!(second, [0; 0], "{status}");
         let summary = world.run("r_1").summary.unwrap();
         assert!(summary.contains("redirect") && summary.contains("check `GITLAB_URL`"), "{status}: {summary}");
         assert_eq!(world.sandbox.journal.count(Call::Trigger), 1, "{status}");
@@ -54,10 +54,10 @@ async fn no_redirect_of_glint_or_secrets_manager_is_followed() {
     let calls = [Call::Login, Call::GetRun, Call::PatchRun, Call::PostLog, Call::GetSecret];
     for call in calls {
         for status in [302, 307] {
-            let (world, trap, again) = led_astray(call, status).await;
+            let (world, trap, second) = led_astray(call, status).await;
             // A run whose log line is lost is started all the same.
             let is_started = call == Call::PostLog;
-            assert_eq!(again.is_empty(), is_started, "{call:?} {status}");
+            assert_eq!(second.is_empty(), is_started, "{call:?} {status}");
             assert_eq!(world.sandbox.gitlab.pipelines().len(), usize::from(is_started), "{call:?} {status}");
             assert!(trap.is_untouched(), "{call:?} {status}");
         }

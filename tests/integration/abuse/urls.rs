@@ -1,6 +1,6 @@
 //! URLs of webhooks: the signature does not cover them, so they hold only where the action's own URL or a key says so.
 
-use glint_gitlab_trigger::verify::url_key;
+use glint_gitlab_trigger::url_key;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 

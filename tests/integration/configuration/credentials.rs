@@ -112,7 +112,7 @@ const CASES: &[Case] = &[
     ),
     case(
         "binary",
-        |sandbox| sandbox.secrets.put_binary(CREDENTIALS, &[0xff, 0xfe, 0]),
+        |sandbox| sandbox.secrets.put_binary(CREDENTIALS, [0xff, 0xfe, 0]),
         &[(Check, "is binary and not UTF-8 text")],
     ),
     case(

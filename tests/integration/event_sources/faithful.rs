@@ -50,7 +50,7 @@ async fn the_message_itself_is_sent_as_it_came() {
 }
 
 #[tokio::test]
-async fn every_direct_door_sends_the_same_bytes() {
+async fn every_direct_source_sends_the_same_bytes() {
     let plain = queued().await;
     let millis = |world: &World| world.sandbox.now().timestamp_millis();
     let sources = [

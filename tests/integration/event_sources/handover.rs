@@ -153,14 +153,14 @@ async fn what_is_no_use_on_the_queue_is_answered_at_once() {
 }
 
 #[tokio::test]
-async fn a_message_has_to_leave_room_for_its_envelope() {
+async fn a_message_may_only_be_so_long_that_its_envelope_fits() {
     let world = World::builder().hooks(Handling::Queued).run("r_1").start().await;
     let most = 1024 * 1024 - 16 * 1024;
     for (length, status) in [(most, 202), (most + 1, 413)] {
         let mut message = message("r_1");
         message["padding"] = json!("");
-        let room = length - message.to_string().len();
-        message["padding"] = json!("x".repeat(room));
+        let padding = length - message.to_string().len();
+        message["padding"] = json!("x".repeat(padding));
         let (answered, body) = ask(&world, &webhook(&world, &message.to_string())).await;
         assert_eq!(answered, status, "{length} bytes: {body}");
     }

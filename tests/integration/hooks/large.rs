@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::support::{Handling, World};
 use sandbox::{Call, Fault};
 
-/// Lambda's limit for an invocation, less room for what is around the body.
+/// Lambda's limit for an invocation, less what surrounds the body.
 const LARGE: usize = 5_900_000;
 
 fn grown(world: &World, pipeline: u64, grow: impl FnOnce(&mut Value, usize)) -> Value {

@@ -31,7 +31,7 @@ async fn the_pipeline_of_an_old_claim_is_found_and_linked() {
     claimed(&world, "r_1", 25);
     assert_eq!(sweep(&world).await["ended"], 0);
     let pipeline = &world.sandbox.gitlab.pipelines()[0];
-    assert_eq!(world.run("r_1").links(), [pipeline.web_url.clone()]);
+    assert_eq!(world.run("r_1").links(), std::slice::from_ref(&pipeline.web_url));
     world.sandbox.gitlab.finish(pipeline.id, "success");
     assert_eq!(sweep(&world).await["ended"], 1);
     world.assert_ended_once("r_1", pipeline.id, "success");

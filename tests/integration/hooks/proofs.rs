@@ -257,7 +257,7 @@ async fn a_rotated_hook_secret_is_read_anew_and_the_one_before_holds_on() {
 }
 
 #[tokio::test]
-async fn the_door_of_hooks_takes_posts_alone() {
+async fn the_path_of_hooks_takes_posts_alone() {
     let world = World::builder().hooks(Handling::InPlace).start().await;
     let pipeline = world.start_run("r_1").await;
     for method in ["GET", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"] {

@@ -51,18 +51,18 @@ impl Attempt<'_> {
             Next::Idle => {}
             Next::ReadRun => self.read_run(results),
             Next::LookUp { is_old } => self.look_up(is_old, results),
-            Next::Claim { again } => self.claim(again, results),
+            Next::Claim { is_repeat } => self.claim(is_repeat, results),
             Next::Trigger => self.trigger(results),
-            Next::Link { again } => self.link(again, results),
+            Next::Link { is_repeat } => self.link(is_repeat, results),
             Next::QueueReport => self.queue_report(results),
-            Next::TakeBack { again } => self.take_back(again, results),
+            Next::TakeBack { is_repeat } => self.take_back(is_repeat, results),
             Next::WaitToConfirm => self.write(Write::WaitToConfirm, results, |attempt, state, answer| {
-                attempt.again(state, false, answer == Answer::Lost)
+                attempt.redeliver(state, false, answer == Answer::Lost)
             }),
             Next::End(status) => self.write(Write::End(status), results, |attempt, state, answer| match answer {
                 Answer::Ok => attempt.goto(state, Next::Answer),
                 _ if attempt.setup.queues_ends => attempt.goto(state, Next::QueueEnd(status)),
-                _ => attempt.again(state, false, answer == Answer::Lost),
+                _ => attempt.redeliver(state, false, answer == Answer::Lost),
             }),
             Next::QueueEnd(status) => self.queue(results, State { queued_end: Some(status), ..self.state }),
             Next::Answer => results.push((Result::Ok, self.done(self.state))),
@@ -71,16 +71,16 @@ impl Attempt<'_> {
 
     /// The message as the kill of the function leaves it.
     pub fn killed(&self) -> State {
-        self.again(self.state, false, true)
+        self.redeliver(self.state, false, true)
     }
 
     fn read_run(&self, results: &mut Results) {
         if self.state.faults > 0 {
             let fault = State { faults: self.state.faults - 1, ..self.state };
             let state = if self.is_without(Step::ReadableRunBeforeTrigger) {
-                self.goto(fault, Next::Claim { again: false })
+                self.goto(fault, Next::Claim { is_repeat: false })
             } else {
-                self.again(fault, true, true)
+                self.redeliver(fault, true, true)
             };
             results.push((Result::Unreadable, state));
         }
@@ -104,7 +104,7 @@ impl Attempt<'_> {
         } else if self.is_without(Step::Claim) {
             Next::Trigger
         } else {
-            Next::Claim { again: false }
+            Next::Claim { is_repeat: false }
         };
         self.goto(state, next)
     }
@@ -115,10 +115,10 @@ impl Attempt<'_> {
         let waits_for_report = state.report == Report::Waiting;
         if self.is_dead_letter() {
             if waits_for_report && !self.is_without(Step::DeadLetterWaitsForReport) {
-                return self.again(state, false, false);
+                return self.redeliver(state, false, false);
             }
             if !is_old && !self.is_without(Step::DeadLetterWaitsForAge) {
-                return self.again(state, false, false);
+                return self.redeliver(state, false, false);
             }
             state.ended_before_report = waits_for_report && !self.setup.read_token;
             let looks = self.setup.read_token && !self.is_without(Step::DeadLetterLooksFirst);
@@ -140,7 +140,7 @@ impl Attempt<'_> {
         let next = if ends_at_once || self.must_end() {
             Next::End(Status::NotConfirmed)
         } else if state.run.label == Label::WaitingToConfirm {
-            return self.again(state, false, false);
+            return self.redeliver(state, false, false);
         } else {
             Next::WaitToConfirm
         };
@@ -159,7 +159,7 @@ impl Attempt<'_> {
         let is_absence_proven = is_old || self.is_without(Step::AgeOfClaimBeforeAbsence);
         let after = if state.pipeline != Pipeline::None || finds_stranger {
             state.messages[self.number].stranger = finds_stranger;
-            self.goto(state, Next::Link { again: false })
+            self.goto(state, Next::Link { is_repeat: false })
         } else if is_absence_proven {
             self.absent(state)
         } else {
@@ -170,14 +170,14 @@ impl Attempt<'_> {
 
     fn absent(&self, state: State) -> State {
         let ends = self.is_dead_letter() && !self.is_without(Step::DeadLetterStartsNothing);
-        self.goto(state, if ends { Next::End(Status::NotStarted) } else { Next::Claim { again: false } })
+        self.goto(state, if ends { Next::End(Status::NotStarted) } else { Next::Claim { is_repeat: false } })
     }
 
     fn still_unknown(&self, state: State) -> State {
-        if self.is_dead_letter() { self.again(state, false, false) } else { self.unconfirmed(state) }
+        if self.is_dead_letter() { self.redeliver(state, false, false) } else { self.unconfirmed(state) }
     }
 
-    fn claim(&self, again: bool, results: &mut Results) {
+    fn claim(&self, is_repeat: bool, results: &mut Results) {
         let other = self.state.messages[1 - self.number].next;
         let other_looked = matches!(
             other,
@@ -188,8 +188,8 @@ impl Attempt<'_> {
             match answer {
                 Answer::Ok => attempt.goto(state, Next::Trigger),
                 _ if attempt.is_without(Step::ClaimAnswered) => attempt.goto(state, Next::Trigger),
-                Answer::Lost if !again => attempt.goto(state, Next::Claim { again: true }),
-                Answer::Refused if !again && !attempt.is_final() => attempt.again(state, true, false),
+                Answer::Lost if !is_repeat => attempt.goto(state, Next::Claim { is_repeat: true }),
+                Answer::Refused if !is_repeat && !attempt.is_final() => attempt.redeliver(state, true, false),
                 Answer::Lost | Answer::Refused => attempt.deferred(state),
             }
         });
@@ -201,7 +201,7 @@ impl Attempt<'_> {
             state.pipeline = Pipeline::Running;
             state
         };
-        results.push((Result::Ok, self.goto(created(self.state), Next::Link { again: false })));
+        results.push((Result::Ok, self.goto(created(self.state), Next::Link { is_repeat: false })));
         if self.state.faults == 0 {
             return;
         }
@@ -218,24 +218,24 @@ impl Attempt<'_> {
 
     /// Nothing was created in this attempt: the claim is taken back, or the run is ended.
     fn deferred(&self, state: State) -> State {
-        let next = if self.is_final() { Next::End(Status::NotStarted) } else { Next::TakeBack { again: false } };
+        let next = if self.is_final() { Next::End(Status::NotStarted) } else { Next::TakeBack { is_repeat: false } };
         self.goto(state, next)
     }
 
-    fn take_back(&self, again: bool, results: &mut Results) {
+    fn take_back(&self, is_repeat: bool, results: &mut Results) {
         self.write(Write::TakeBack, results, |attempt, state, answer| match answer {
-            Answer::Lost if !again && attempt.is_without(Step::TakenBackOnlyOnce) => {
-                attempt.goto(state, Next::TakeBack { again: true })
+            Answer::Lost if !is_repeat && attempt.is_without(Step::TakenBackOnlyOnce) => {
+                attempt.goto(state, Next::TakeBack { is_repeat: true })
             }
-            _ => attempt.again(state, true, answer == Answer::Lost),
+            _ => attempt.redeliver(state, true, answer == Answer::Lost),
         });
     }
 
-    fn link(&self, again: bool, results: &mut Results) {
+    fn link(&self, is_repeat: bool, results: &mut Results) {
         let Message { keep_foreign, stranger, .. } = self.message();
         self.write(Write::Link { keep_foreign, stranger }, results, |attempt, state, answer| match answer {
             Answer::Ok => attempt.goto(state, Next::Answer),
-            _ if !again => attempt.goto(state, Next::Link { again: true }),
+            _ if !is_repeat => attempt.goto(state, Next::Link { is_repeat: true }),
             _ => attempt.goto(state, Next::QueueReport),
         });
     }
@@ -248,7 +248,7 @@ impl Attempt<'_> {
     fn queue(&self, results: &mut Results, queued: State) {
         if self.state.faults > 0 {
             let fault = State { faults: self.state.faults - 1, ..self.state };
-            results.push((Result::Refused, self.again(fault, false, true)));
+            results.push((Result::Refused, self.redeliver(fault, false, true)));
         }
         results.push((Result::Ok, self.goto(queued, Next::Answer)));
     }
@@ -277,7 +277,7 @@ impl Attempt<'_> {
     }
 
     /// The message comes again once its visibility timeout is over.
-    fn again(&self, state: State, deferred: bool, answer_lost: bool) -> State {
+    fn redeliver(&self, state: State, deferred: bool, answer_lost: bool) -> State {
         let lost = answer_lost || state.messages[self.number].answer_lost;
         let shortened = deferred && (!lost || self.is_without(Step::FullVisibilityAfterLostAnswer));
         self.leave(state, self.message().at, !shortened)

@@ -174,16 +174,16 @@ pub enum Next {
         is_old: bool,
     },
     Claim {
-        again: bool,
+        is_repeat: bool,
     },
     Trigger,
     Link {
-        again: bool,
+        is_repeat: bool,
     },
     QueueReport,
     QueueEnd(Status),
     TakeBack {
-        again: bool,
+        is_repeat: bool,
     },
     WaitToConfirm,
     End(Status),

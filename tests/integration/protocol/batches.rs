@@ -4,8 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use glint_gitlab_trigger::app::{App, Clock, Invocation};
-use glint_gitlab_trigger::config::Config;
+use glint_gitlab_trigger::{App, Clock, Config, Invocation};
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use proptest::test_runner::{Config as Cases, TestRunner};
 use serde_json::{Value, json};
@@ -101,18 +100,18 @@ impl Batch {
     /// What must come again: all that cannot be read, and of each run everything from its first failure on.
     fn redelivered(&self) -> Vec<usize> {
         let mut seen = [0; 3];
-        let mut again = Vec::new();
+        let mut ids = Vec::new();
         for (place, run) in self.runs.iter().enumerate() {
             if self.unreadable[place] {
-                again.push(place);
+                ids.push(place);
                 continue;
             }
             if self.fails_at[*run].is_some_and(|fails_at| seen[*run] >= fails_at) {
-                again.push(place);
+                ids.push(place);
             }
             seen[*run] += 1;
         }
-        again
+        ids
     }
 
     async fn holds(&self) {
@@ -197,14 +196,14 @@ async fn a_panic_in_one_delivery_fails_that_delivery_alone() {
         let payload = serde_json::value::to_raw_value(&event).unwrap();
         let deadline = SystemTime::from(sandbox.now()) + Duration::from_secs(45);
         let reply = app.handle(&payload, Invocation { deadline }).await.unwrap();
-        let again = redelivered(&serde_json::from_str(reply.get()).unwrap());
+        let ids = redelivered(&serde_json::from_str(reply.get()).unwrap());
         if readings.load(Ordering::Relaxed) < at {
-            assert!(again.is_empty());
+            assert!(ids.is_empty());
             break;
         }
         panicked += 1;
-        assert_eq!(again.len(), 1, "a panic at reading {at} of the clock");
-        for (place, run) in runs.iter().enumerate().filter(|(place, _)| !again.contains(place)) {
+        assert_eq!(ids.len(), 1, "a panic at reading {at} of the clock");
+        for (place, run) in runs.iter().enumerate().filter(|(place, _)| !ids.contains(place)) {
             assert_eq!(sandbox.glint.run_state(run).links().len(), 1, "delivery {place}");
         }
     }

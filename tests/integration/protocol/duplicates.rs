@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use glint_gitlab_trigger::app::{App, Invocation};
+use glint_gitlab_trigger::{App, Invocation};
 use serde_json::Value;
 
 use crate::protocol::history::{End, RECEIVES, Setup, enqueue, hold, receive_until_empty, resend, webhook};

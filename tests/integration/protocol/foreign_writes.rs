@@ -43,7 +43,7 @@ fn triggers(world: &World) -> usize {
 }
 
 fn patches(world: &World) -> Vec<Value> {
-    world.sandbox.journal.of(Call::PatchRun).iter().map(|one| one.json()).collect()
+    world.sandbox.journal.of(Call::PatchRun).iter().map(sandbox::Exchange::json).collect()
 }
 
 #[tokio::test(start_paused = true)]

@@ -17,7 +17,7 @@ enum At {
     Trigger,
     Report,
     Log,
-    /// The label that takes the claim back, after GitLab had no room.
+    /// The label that takes the claim back, after GitLab took no more pipelines.
     Unclaim,
     /// The wait that the queue is asked for then.
     Hide,

@@ -104,9 +104,9 @@ async fn a_lost_trigger_is_found_whatever_the_lookup_meets(
     }
 }
 
-/// One run waits because GitLab has no room, the other because Glint cannot be told.
+/// One run waits because GitLab takes no more pipelines, the other because Glint cannot be told.
 #[rstest]
-#[case::until_gitlab_has_room(Step::Trigger, "429, again after 3600", Often::Nth(1), Step::Hide)]
+#[case::until_gitlab_takes_pipelines(Step::Trigger, "429, again after 3600", Often::Nth(1), Step::Hide)]
 #[case::until_glint_can_be_told(Step::Report, "503", Often::First(3), Step::QueueReport)]
 #[tokio::test(start_paused = true)]
 async fn a_run_that_has_to_wait_survives_what_the_queue_meets(

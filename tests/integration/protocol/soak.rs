@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, Utc};
-use glint_gitlab_trigger::app::{App, Invocation};
+use glint_gitlab_trigger::{App, Invocation};
 use serde_json::{Value, json};
 
 use crate::protocol::history::{BOTH, enqueue, hold_all, light_answers, next_event};

@@ -2,5 +2,7 @@
 
 mod code_rules;
 pub mod documents;
+mod imports;
 mod minimum_rust;
 mod settings;
+mod source_files;

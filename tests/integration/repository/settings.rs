@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use glint_gitlab_trigger::config::{Config, UserInputsAs, VARIABLES};
+use glint_gitlab_trigger::{Config, UserInputsAs, VARIABLES};
 
 use crate::repository::documents::file;
 

@@ -95,7 +95,7 @@ async fn a_redriven_message_is_new_and_says_the_same(#[case] standard: bool) {
     let ids = sandbox.queue.redrive();
     assert!(sandbox.queue.dead_letters().is_empty());
     let message = sandbox.queue.messages().remove(0);
-    assert_eq!(ids, [message.id.clone()]);
+    assert_eq!(ids, std::slice::from_ref(&message.id));
     assert_ne!(message.id, id);
     assert_eq!((message.receives, &message.body, &message.attributes), (0, &letter.body, &letter.attributes));
     assert!((sandbox.now() - message.sent_at).num_seconds() < 5, "it was sent now");

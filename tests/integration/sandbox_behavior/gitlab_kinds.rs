@@ -90,7 +90,7 @@ async fn full_names_of_refs_are_resolved_and_pipelines_carry_the_short_one(
     let (status, answer) = trigger(&sandbox, "a%2Fb", &json!({ "token": TOKEN, "ref": name })).await;
     match expected {
         Ok((short, is_tag)) => {
-            assert_eq!((status, &answer["ref"], &answer["tag"]), (201, &json!(short), &json!(is_tag)))
+            assert_eq!((status, &answer["ref"], &answer["tag"]), (201, &json!(short), &json!(is_tag)));
         }
         Err(words) => assert_eq!((status, &answer["message"]["base"][0]), (400, &json!(words))),
     }

@@ -55,9 +55,9 @@ async fn others_write_at_a_chosen_moment(#[case] before: bool, #[case] last: &st
         glint.others_write("r_1", json!({ "statusLabel": "theirs" }));
     };
     if before {
-        rule.before(write)
+        rule.before(write);
     } else {
-        rule.after(write)
+        rule.after(write);
     }
     assert_eq!(patch(&sandbox, "ours 1").await, 200);
     assert_eq!(label(&sandbox).as_deref(), Some("ours 1"));

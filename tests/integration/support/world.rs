@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use glint_gitlab_trigger::app::{App, Clock, Failure, Invocation};
-use glint_gitlab_trigger::config::Config;
+use glint_gitlab_trigger::{App, Clock, Config, Failure, Invocation};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 

@@ -187,9 +187,7 @@ impl Secrets {
         if let Some(code) = *self.credentials.lock().expect("no holder of the error panics") {
             return refuse(code, credentials_error(code));
         }
-        let Some(query) = request.json() else {
-            return refuse("SerializationException", "");
-        };
+        let Some(query) = request.json() else { return refuse("SerializationException", "") };
         let Some(id) = query["SecretId"].as_str() else {
             return refuse("ValidationException", "1 validation error detected: Value null at 'secretId'");
         };
@@ -276,7 +274,7 @@ impl Refusal {
     }
 }
 
-/// What AWS says of credentials that it does not take.
+/// AWS's words for refused credentials.
 pub(crate) fn credentials_error(code: &str) -> &'static str {
     match code {
         "ExpiredTokenException" => "The security token included in the request is expired",
@@ -285,15 +283,14 @@ pub(crate) fn credentials_error(code: &str) -> &'static str {
 }
 
 fn classify(request: &Request) -> Call {
-    let target = request.header("x-amz-target");
-    let is_read = request.method == "POST" && request.path == "/" && target == Some("secretsmanager.GetSecretValue");
+    let is_target = request.header("x-amz-target") == Some("secretsmanager.GetSecretValue");
+    let is_read = is_target && request.method == "POST" && request.path == "/";
     if is_read { Call::GetSecret } else { Call::Other }
 }
 
 /// AWS refuses what carries no signature; whether it is a right one is AWS's own business.
 pub(super) fn signed(request: &Request) -> bool {
-    let authorization = request.header("authorization").unwrap_or_default();
-    authorization.starts_with("AWS4-HMAC-SHA256 ")
+    request.header("authorization").unwrap_or_default().starts_with("AWS4-HMAC-SHA256 ")
 }
 
 fn refuse(code: &str, message: &str) -> Answer {

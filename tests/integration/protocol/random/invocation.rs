@@ -4,7 +4,7 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use glint_gitlab_trigger::app::{App, Invocation};
+use glint_gitlab_trigger::{App, Invocation};
 use sandbox::{Call, Fault as Met, Hold, Sandbox};
 use serde_json::{Value, json};
 use tokio::time::Instant;

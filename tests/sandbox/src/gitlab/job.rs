@@ -110,9 +110,9 @@ impl GitLab {
 
     /// The pipeline's failed and canceled jobs run again as new ones, and so does it.
     pub fn retry(&self, pipeline: u64) {
-        let again = |job: &&Job| matches!(job.status.as_str(), "failed" | "canceled") && !job.retried;
+        let is_retryable = |job: &&Job| matches!(job.status.as_str(), "failed" | "canceled") && !job.retried;
         let names: Vec<String> =
-            self.pipeline(pipeline).jobs.iter().filter(again).map(|job| job.name.clone()).collect();
+            self.pipeline(pipeline).jobs.iter().filter(is_retryable).map(|job| job.name.clone()).collect();
         self.change_pipeline(pipeline, |pipeline| {
             let jobs = pipeline.jobs.iter_mut();
             jobs.filter(|job| names.contains(&job.name)).for_each(|job| job.retried = true);
