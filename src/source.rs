@@ -172,6 +172,12 @@ impl Source {
         matches!(self, Self::Http | Self::Invoke | Self::Sqs { receive_count: None, .. })
     }
 
+    /// Whether it delivers again what became this; `None` where it never does.
+    pub fn redelivers(&self, handled: &Handled) -> Option<bool> {
+        let is_passed_over = matches!(self, Self::Kafka { .. }) && kafka::is_passed_over(handled);
+        (!matches!(self, Self::Http)).then(|| handled.should_redeliver() && !is_passed_over)
+    }
+
     /// Which delivery attempt this is, as far as the source tells.
     pub fn attempt(&self) -> u32 {
         if let Self::Sqs { receive_count: Some(count), .. } = self { *count } else { 1 }

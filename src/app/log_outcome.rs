@@ -13,8 +13,7 @@ pub struct LogFields {
     message_id: Option<String>,
     project: Option<String>,
     attempt: u32,
-    /// Whether the source delivers again what asks for it.
-    is_redelivered: bool,
+    source: Option<Source>,
     bytes: usize,
 }
 
@@ -26,7 +25,7 @@ impl LogFields {
             // What the path of a request says is of interest once it is proven: until then it is anybody's.
             project: task.and_then(|task| task.project().or_else(|| metadata.target.project.clone())),
             attempt: metadata.source.attempt(),
-            is_redelivered: !matches!(metadata.source, Source::Http),
+            source: Some(metadata.source.clone()),
             bytes: metadata.bytes,
         }
     }
@@ -40,6 +39,7 @@ pub fn log_outcome(context: &Context, handled: Handled, started: Instant, fields
     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let is_unauthenticated = matches!(handled.outcome, Outcome::Unauthenticated(_));
     let bytes = is_unauthenticated.then_some(fields.bytes);
+    let redeliver = fields.source.as_ref().and_then(|source| source.redelivers(&handled));
     macro_rules! line {
         ($level:ident) => {
             tracing::$level!(
@@ -48,7 +48,7 @@ pub fn log_outcome(context: &Context, handled: Handled, started: Instant, fields
                 outcome = handled.outcome.name(),
                 pipeline_id,
                 message_id = fields.message_id.as_deref(),
-                redeliver = fields.is_redelivered.then(|| handled.should_redeliver()),
+                redeliver,
                 attempt = fields.attempt,
                 bytes,
                 duration_ms,

@@ -55,7 +55,7 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
     pub fn base_url(&mut self, variable: &'static str, default: &str, suffix: &str) -> String {
         let text = self.text(variable).unwrap_or_else(|| default.to_owned());
         if let Err((what, hint)) = validate_base_url(&text) {
-            self.fault(variable, what, hint);
+            self.fault(variable, what, hint.replace(GITLAB_EXAMPLE, default));
         }
         // As a URL parser writes it, host in lower case and without the default port: each request is compared with that.
         let written = Url::parse(&text).map_or(text, String::from);
@@ -154,6 +154,8 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
         names
     }
 }
+
+const GITLAB_EXAMPLE: &str = "https://gitlab.example.com";
 
 /// Whether `text` may carry a token: https, or http to this very machine, without anything behind the path.
 fn validate_base_url(text: &str) -> Result<(), (&'static str, &'static str)> {

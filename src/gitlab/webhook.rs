@@ -19,6 +19,10 @@ pub enum Hook {
 
 /// Reads the body of a hook of the GitLab at `base_url`. The error says why it is no JSON that GitLab sends.
 pub fn parse(text: &str, base_url: &str) -> Result<Hook, String> {
+    // The parser would take a list for the object's members in their order.
+    if !text.trim_start().starts_with('{') {
+        return Err("the hook's body is not a JSON object".to_owned());
+    }
     let body: Body = serde_json::from_str(text).map_err(|error| format!("the hook's body cannot be read: {error}"))?;
     if &*body.object_kind != "pipeline" {
         return Ok(Hook::Nothing("it tells of no pipeline"));
@@ -253,5 +257,12 @@ mod tests {
             .replace("pipelines/31", &format!("pipelines/31{long}"));
         let kept = serde_json::to_string(&event(&text)).unwrap();
         assert!(kept.len() < 20_000, "{} bytes", kept.len());
+    }
+
+    #[test]
+    fn a_body_of_another_kind_is_told_in_our_own_words() {
+        for text in ["", "[]", "[1,2,3]", "\"x\"", "7", "null"] {
+            assert_eq!(parse(text, BASE), Err("the hook's body is not a JSON object".to_owned()), "{text}");
+        }
     }
 }

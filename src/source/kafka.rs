@@ -57,11 +57,14 @@ fn time(millis: &str) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp_millis(millis.parse().ok()?)
 }
 
+/// Whether nobody can read or verify the record: it would block its partition.
+pub fn is_passed_over(handled: &Handled) -> bool {
+    matches!(handled.outcome, Outcome::Unreadable { .. } | Outcome::Unauthenticated(_))
+}
+
 /// Kafka redelivers the whole batch: AWS reads a partial response only where the mapping was told so, which the event does not say. A record
-/// that nobody can read or verify is passed over, so that it does not block its partition.
+/// that nobody can read or verify is passed over.
 fn respond(handled: &[(Option<String>, Handled)]) -> Result<Box<RawValue>, RetryRequested> {
-    let is_passed_over =
-        |handled: &Handled| matches!(handled.outcome, Outcome::Unreadable { .. } | Outcome::Unauthenticated(_));
     let count = handled.iter().filter(|(_, handled)| handled.should_redeliver() && !is_passed_over(handled)).count();
     if count > 0 {
         return Err(RetryRequested(format!("{count} of {} records have to be redelivered", handled.len())));

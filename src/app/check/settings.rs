@@ -130,6 +130,12 @@ fn queue_faults(context: &Context, attributes: &QueueAttributes) -> Vec<(String,
             "give both the same number, so that the last receive is known".to_owned(),
         ));
     }
+    if config.dead_letter_queue_arn.is_some() && attributes.dead_letter_queue_arn.is_none() {
+        faults.push((
+            "it has no redrive policy, so that no dead letter ever reaches `DEAD_LETTER_QUEUE_ARN`".to_owned(),
+            format!("give it one with that queue and a `maxReceiveCount` of {}", config.max_receives),
+        ));
+    }
     if let (Some(expected), Some(found)) = (&config.dead_letter_queue_arn, &attributes.dead_letter_queue_arn)
         && expected != found
     {

@@ -25,6 +25,7 @@ async fn each_setting_that_cannot_work_is_named_with_what_is_wrong() {
     let table = [
         ("GITLAB_URL", "http://gitlab.example.com", "would send tokens in clear text"),
         ("GITLAB_URL", "gitlab.example.com", "is no URL"),
+        ("GLINT_API_URL", "api.example.com", "is no URL\n  hint: give it as `https://api.useglint.io`"),
         ("GLINT_API_URL", "https://user:hunter2@api.example.com", "holds a user name or password"),
         ("GLINT_API_URL", "https://api.example.com/?v=1", "has a query or a fragment"),
         ("RUNS_QUEUE_URL", "https://sqs.eu-west-1.amazonaws.com/1/runs", "names a queue that is not FIFO"),

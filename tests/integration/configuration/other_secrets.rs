@@ -105,6 +105,15 @@ const CASES: &[Case] = &[
         shows: &[(Check, "its dead letters go to `arn:aws:sqs:eu-west-1:000000000000:runs-dead.fifo`")],
     },
     Case {
+        name: "no redrive policy",
+        settings: &[
+            ("RUNS_QUEUE_URL", "QUEUE"),
+            ("DEAD_LETTER_QUEUE_ARN", "arn:aws:sqs:eu-west-1:000000000000:runs-dead.fifo"),
+        ],
+        arrange: |sandbox| drop(sandbox.queue.without_redrive_policy()),
+        shows: &[(Check, "it has no redrive policy, so that no dead letter ever reaches `DEAD_LETTER_QUEUE_ARN`")],
+    },
+    Case {
         name: "a queue that is not there",
         settings: &[("RUNS_QUEUE_URL", "https://127.0.0.1/0/gone.fifo")],
         arrange: |_| {},

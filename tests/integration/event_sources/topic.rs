@@ -5,9 +5,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::event_sources::ways::topic;
-use crate::support::{CLIENT_SECRET, World, message};
+use crate::support::{CLIENT_SECRET, Function, World, furnish, invoke, message};
 use sandbox::signing::{signed_inside, signed_inside_with_headers};
-use sandbox::{Call, Fault};
+use sandbox::{Call, Fault, Sandbox};
 
 fn signed(world: &World, message: &Value) -> String {
     signed_inside(&message.to_string(), CLIENT_SECRET, &world.sandbox.now().timestamp().to_string())
@@ -57,6 +57,20 @@ async fn what_cannot_be_read_or_believed_is_passed_over_and_its_neighbours_start
     assert_eq!(world.run("r_1").links().len(), 1);
     assert!(world.run("r_2").writes.is_empty() && world.run("r_2").logs.is_empty());
     assert_eq!(world.sandbox.journal.count(Call::Trigger), 1);
+}
+
+#[tokio::test]
+async fn what_is_passed_over_is_not_logged_as_if_it_came_again() {
+    let sandbox = Sandbox::start().await;
+    furnish(&sandbox);
+    let mut function = Function::start(&sandbox, &[("AWS_LAMBDA_LOG_FORMAT", "JSON")]).await;
+    let unsigned = message("r_1").to_string();
+    invoke(&sandbox, topic(&["not json", &unsigned], sandbox.now().timestamp_millis())).await;
+    let printed = function.kill().await;
+    let lines = printed.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let lines: Vec<Value> = lines.filter(|line| line["outcome"].is_string()).collect();
+    assert_eq!(lines.len(), 2, "{printed}");
+    assert!(lines.iter().all(|line| line["redeliver"] == false), "{printed}");
 }
 
 #[tokio::test]

@@ -73,6 +73,12 @@ impl Queue {
         self.clone()
     }
 
+    /// Takes the redrive policy away: a message is received again for as long as it is kept.
+    pub fn without_redrive_policy(&self) -> Self {
+        self.lock().has_no_redrive_policy = true;
+        self.clone()
+    }
+
     /// `StartMessageMoveTask` of the dead-letter queue: its messages come back as new ones, whose ids are returned.
     pub fn redrive(&self) -> Vec<String> {
         let now = self.clock.now();

@@ -87,7 +87,7 @@ impl Queue {
         if state.fifo {
             all["FifoQueue"] = json!("true");
         }
-        if !is_dead_letter_queue {
+        if !is_dead_letter_queue && !state.has_no_redrive_policy {
             all["RedrivePolicy"] = json!(policy.to_string());
         }
         let names: Vec<&str> =

@@ -13,6 +13,7 @@ pub struct State {
     pub fifo: bool,
     pub visibility: Duration,
     pub max_receives: u32,
+    pub has_no_redrive_policy: bool,
     pub messages: Vec<Message>,
     pub dead: Vec<Message>,
     /// Deduplication id, when it was sent, and the message that stands for it.
@@ -31,6 +32,7 @@ impl Default for State {
             fifo: true,
             visibility: Duration::seconds(270),
             max_receives: 20,
+            has_no_redrive_policy: false,
             messages: Vec::new(),
             dead: Vec::new(),
             sent: Vec::new(),
@@ -95,7 +97,9 @@ impl State {
 
     /// What was received as often as is allowed goes to the dead-letter queue. A FIFO queue counts its age anew then.
     fn move_to_dead_letters(&mut self, now: DateTime<Utc>) {
-        let spent = |message: &Message| message.visible_at <= now && message.receives >= self.max_receives;
+        let spent = |message: &Message| {
+            !self.has_no_redrive_policy && message.visible_at <= now && message.receives >= self.max_receives
+        };
         let (dead, alive) = std::mem::take(&mut self.messages).into_iter().partition(spent);
         self.messages = alive;
         let mut dead: Vec<Message> = dead;
