@@ -3,6 +3,7 @@
 pub mod ways;
 mod what_people_send;
 
+mod as_the_agent;
 mod by_path;
 mod check;
 mod cold_start;

@@ -16,7 +16,7 @@ use sandbox::{Call, Fault, Reply, Sandbox};
 const PLAIN: &str = "pl41n-s3cr3t \"quoted\" é";
 
 /// What Glint makes of a secret input: base64 of nonce, ciphertext and tag, the key being the secret's first 32 bytes.
-fn sealed(plain: &str, secret: &str) -> String {
+pub fn sealed(plain: &str, secret: &str) -> String {
     let nonce: [u8; 16] = *b"sixteen byte non";
     let cipher = AesGcm::<Aes256, U16>::new_from_slice(&secret.as_bytes()[..32]).unwrap();
     let ciphertext = cipher.encrypt(&Array::from(nonce), plain.as_bytes()).unwrap();
