@@ -190,7 +190,7 @@ async fn handle_task(context: &Context, task: Task, metadata: DeliveryMetadata) 
             let is_final = metadata.source.is_final_attempt(context.app.config.max_receives, context.utc());
             move_run::handle_pipeline_event(context, &event, is_final || metadata.source.is_dead_letter_queue()).await
         }
-        Task::Report(report) => Handled::new(run_id, report_run::apply_report(context, report).await),
+        Task::Report(report) => Handled::new(run_id, report_run::apply_report(context, report, &metadata).await),
     };
     report_outcome::delay_redelivery(context, &metadata, &handled, lost_answers_before).await;
     handled

@@ -55,7 +55,10 @@ pub fn unless_unknown_yet(
     let is_young =
         time.map_or(matches!(metadata.source, Source::Http), |time| (context.utc() - time).abs() < MAX_READ_LAG);
     match error {
-        GlintError::UnknownRun if is_young => Outcome::Deferred(RetryLater::new("Glint does not know the run yet")),
+        // What only a header names is not waited for: anybody can name a run there.
+        GlintError::UnknownRun if is_young && !run.is_id_unsigned => {
+            Outcome::Deferred(RetryLater::new("Glint does not know the run yet"))
+        }
         error => error.into(),
     }
 }
@@ -77,17 +80,19 @@ pub async fn memory_of(
     let shows_external_id = shows.external_id.load(Ordering::Relaxed);
     // A Glint that shows nothing of a claim may still find it.
     let is_blank = state.label.is_none() && state.links.is_empty() && state.external_id.is_none();
-    let may_be_hidden =
-        is_blank && !shows_external_id && (metadata.source.attempt() > 1 || shows.no_claim.load(Ordering::Relaxed));
+    let hides_claims = shows.no_claim.load(Ordering::Relaxed);
+    let is_repeated = metadata.source.attempt() > 1;
+    let may_be_hidden = is_blank && !shows_external_id && (is_repeated || hides_claims);
     if memory != Memory::Unclear && !may_be_hidden {
         return Ok(memory);
     }
     if is_claim_listed(context, &run.id).await? {
         return Ok(Memory::Claimed);
     }
-    // Where somebody set the label, a Glint that keeps or shows no `externalRunId` may hide that the run is claimed or linked.
+    // Where somebody set the label, a Glint that keeps or shows no `externalRunId` may hide that the run is claimed or linked; one that shows
+    // nothing always may.
     let is_label_foreign = state.label.as_deref().is_some_and(|label| !messages::is_open(label));
-    let may_be_started = is_label_foreign && !shows_external_id && metadata.source.attempt() > 1;
+    let may_be_started = is_repeated && !shows_external_id && (is_label_foreign || (is_blank && hides_claims));
     let can_look = context.app.config.read_secret_id.is_some();
     Ok(if may_be_started && can_look { Memory::Claimed } else { Memory::Open })
 }

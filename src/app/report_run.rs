@@ -15,6 +15,7 @@ use crate::glint::{GlintError, PatchResult};
 use crate::outcome::memory::{claim_id, links_with};
 use crate::outcome::{Outcome, messages};
 use crate::retry::Retry as _;
+use crate::source::DeliveryMetadata;
 
 /// Links the run with its pipeline, then adds the log line. Queues both where Glint cannot be told in time.
 pub async fn link_pipeline(context: &Context, run: &RunId, pipeline: Pipeline, known: &LastKnown) -> Outcome {
@@ -93,10 +94,11 @@ async fn send_ending(
     context.patch(run, &RunPatch { status, ..report.update.clone() }).await
 }
 
-/// Applies a queued report. A run that has ended, or has its pipeline, meanwhile is left as it is, but for the log line.
+/// Applies a queued report. A run that has ended, or has its pipeline, meanwhile is left as it is, but for the log line, which an earlier receive
+/// may have added already.
 ///
 /// An end gives way to a claim that is newer than it: another message of the run is at work, or its own dead letter, hook or sweep ends the run.
-pub async fn apply_report(context: &Context, queued: QueuedReport) -> Outcome {
+pub async fn apply_report(context: &Context, queued: QueuedReport, metadata: &DeliveryMetadata) -> Outcome {
     let QueuedReport { run_id, mut report, queued_at } = queued;
     let applied = async {
         let state = context.run_state(&run_id).await?;
@@ -109,7 +111,9 @@ pub async fn apply_report(context: &Context, queued: QueuedReport) -> Outcome {
             }
             return send_ending(context, &run_id, &mut report, state.synchronized).await.map(drop);
         }
-        if !is_linked_to(&state, report.update.links.first()) {
+        if is_linked_to(&state, report.update.links.first()) {
+            report.log = report.log.filter(|_| metadata.source.attempt() <= 1);
+        } else {
             let RunPatch { links, status_label, .. } = &mut report.update;
             if let Some(ours) = links.first().cloned() {
                 *links = links_with(&ours, &state.links);

@@ -106,11 +106,15 @@ fn target(context: &Context, run: &RunState, has_token: bool) -> Option<Target> 
 
 /// The pipeline that the run's `externalRunId` names, else its link.
 fn pipeline_of(context: &Context, run: &RunState) -> Option<Target> {
-    if let Some((project, id)) = run.external_id.as_deref().and_then(Pipeline::parse_external_id) {
-        return Some(Target::Pipeline { project: Project::by_id(&project.to_string())?, id, url: None });
-    }
     let base = &context.app.config.gitlab_url;
-    let (link, (path, id)) = run.links.iter().find_map(|link| Some((link, parse_pipeline_page(link, base)?)))?;
+    let mut pages = run.links.iter().filter_map(|link| Some((link, parse_pipeline_page(link, base)?)));
+    if let Some((project, id)) = run.external_id.as_deref().and_then(Pipeline::parse_external_id) {
+        let project = Project::by_id(&project.to_string())?;
+        // Only the link says where people find it.
+        let url = pages.find(|(_, (_, page_id))| *page_id == id).map(|(link, _)| link.clone());
+        return Some(Target::Pipeline { project, id, url });
+    }
+    let (link, (path, id)) = pages.next()?;
     Some(Target::Pipeline { project: Project::parse_path(path).ok()?, id, url: Some(link.clone()) })
 }
 

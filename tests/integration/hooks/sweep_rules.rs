@@ -62,6 +62,7 @@ async fn a_run_that_has_a_link_alone_is_ended_too() {
 async fn a_pipeline_that_is_gone_ends_its_run_only_while_its_project_can_be_read() {
     let world = with_read_token().await;
     let pipeline = world.start_run("r_1").await;
+    let page = world.sandbox.gitlab.pipeline(pipeline).web_url;
     world.sandbox.gitlab.delete_pipeline(pipeline);
     world.sandbox.fail(Call::Project).with(Fault::status(404));
     assert_eq!(sweep(&world).await["left"], 1);
@@ -69,7 +70,11 @@ async fn a_pipeline_that_is_gone_ends_its_run_only_while_its_project_can_be_read
     assert_eq!(sweep(&world).await["ended"], 1);
     let run = world.run("r_1");
     assert_eq!((run.status.as_str(), run.status_label.as_deref()), ("FAILURE", Some("GitLab pipeline deleted")));
-    assert!(run.logs.last().unwrap().message.starts_with("GitLab pipeline deleted: http"), "{:?}", run.logs);
+    assert_eq!(
+        run.logs.last().unwrap().message,
+        format!("GitLab pipeline deleted: {page}"),
+        "the page that people know"
+    );
 }
 
 #[tokio::test]
