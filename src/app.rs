@@ -143,7 +143,7 @@ impl App {
             Ok(Event::Sweep) => Ok(json::raw(&sweep::sweep(&context).await)),
             Ok(Event::Deliveries(deliveries, respond)) => {
                 let handle = |task, metadata| handle_task(&context, task, metadata);
-                let needs = Needs::of(&deliveries, self.services.queue.is_some());
+                let needs = Needs::new(&deliveries, self.services.queue.is_some());
                 let warm_up = warm_up(&context, if is_cold { needs } else { Needs::Nothing });
                 let handled = alongside(warm_up, batch::handle_all(&context, deliveries, handle)).await;
                 respond(&handled).map_err(|error| Failure { kind: "RetryRequested", message: error.to_string() })

@@ -179,7 +179,7 @@ impl Outcome {
         const LOOK: &str = "look at the project's pipelines before running it again";
         match self {
             Self::Ignored(why) => Some(((*why).to_owned(), None)),
-            Self::Invalid(refusal) => Some((refusal.what.clone(), Some(&refusal.hint))),
+            Self::Invalid(error) => Some((error.what.clone(), Some(&error.hint))),
             Self::Rejected(text) => Some((messages::rejected(text), None)),
             Self::Deferred(retry_later) => Some((retry_later.why.clone(), None)),
             Self::GivenUp(GivenUp::NotStarted(why)) => Some((why.clone(), None)),

@@ -41,7 +41,7 @@ pub async fn authorize_url(
         ActionUrl::Untold => action_url(&url, metadata, state.action_url.as_deref()),
         told => told,
     };
-    if matches!(told, ActionUrl::Same) || has_url_key(context, &url, metadata).await? {
+    if matches!(told, ActionUrl::Same) || verify_url_key(context, &url, metadata).await? {
         return Ok(metadata.target.clone());
     }
     match told {
@@ -53,7 +53,7 @@ pub async fn authorize_url(
 }
 
 /// Whether the URL carries the key of its project.
-async fn has_url_key(context: &Context, url: &RequestUrl, metadata: &DeliveryMetadata) -> Result<bool, Outcome> {
+async fn verify_url_key(context: &Context, url: &RequestUrl, metadata: &DeliveryMetadata) -> Result<bool, Outcome> {
     let UrlTarget { key: Some(key), project: Some(path), .. } = &metadata.target else { return Ok(false) };
     let Ok(project) = project_of_url(path) else { return Ok(false) };
     match context.app.secrets.trigger_token(&project, context.freshness()).await {
@@ -72,7 +72,7 @@ pub fn is_for_another_url(run: &RunRequest, metadata: &DeliveryMetadata) -> bool
 
 /// What `told`, the action's URL as somebody tells it, says of the request's.
 fn action_url(url: &RequestUrl, metadata: &DeliveryMetadata, told: Option<&str>) -> ActionUrl {
-    match told.and_then(|told| url.is_end_of(told, metadata.host.as_deref())) {
+    match told.and_then(|told| url.matches_end_of(told, metadata.host.as_deref())) {
         Some(true) => ActionUrl::Same,
         Some(false) => ActionUrl::Other,
         None => ActionUrl::Untold,

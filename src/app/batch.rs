@@ -61,7 +61,7 @@ async fn verified_groups(context: &Context, deliveries: Vec<Delivery>, results: 
                 continue;
             }
             Ok((Err(outcome), _)) => Handled::new(None, outcome),
-            Err(Panicked) => panicked(context, None),
+            Err(Panicked) => report_panic(context, None),
         };
         results[place] = Some(log_outcome(context, handled, Instant::now(), &fields));
     }
@@ -94,7 +94,7 @@ fn handle_group<F: Future<Output = Handled>>(
         } else {
             // Boxed: the stream copies a step into its place when it begins, and this one has kilobytes.
             let work = Box::pin(handle(task, metadata));
-            catch_panic(work).await.unwrap_or_else(|Panicked| panicked(context, run_id))
+            catch_panic(work).await.unwrap_or_else(|Panicked| report_panic(context, run_id))
         };
         let is_redelivered = handled.should_redeliver();
         let mut handled = log_outcome(context, handled, started, &fields);
@@ -106,7 +106,7 @@ fn handle_group<F: Future<Output = Handled>>(
     })
 }
 
-fn panicked(context: &Context, run_id: Option<RunId>) -> Handled {
+fn report_panic(context: &Context, run_id: Option<RunId>) -> Handled {
     context.metrics.count(Metric::Panics);
     deferred(run_id, PANICKED)
 }

@@ -1,7 +1,6 @@
 //! Tells Glint what became of a run: now, or by way of the runs queue where Glint cannot be told in time.
 
 use chrono::{DateTime, Utc};
-use sha2::{Digest as _, Sha256};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::attempt::LastKnown;
@@ -15,6 +14,7 @@ use crate::glint::{GlintError, PatchResult};
 use crate::outcome::memory::{claim_id, links_with};
 use crate::outcome::{Outcome, messages};
 use crate::retry::Retry as _;
+use crate::verify::sha256_hex;
 
 /// Links the run with its pipeline, then adds the log line. Queues both where Glint cannot be told in time.
 pub async fn link_pipeline(context: &Context, run: &RunId, pipeline: Pipeline, known: &LastKnown) -> Outcome {
@@ -170,5 +170,5 @@ async fn queue_report(context: &Context, run: &RunId, report: RunReport) -> bool
 fn deduplication(run: &RunId) -> String {
     const MAX_LENGTH: usize = 128;
     let id = format!("{run}.report");
-    if id.len() <= MAX_LENGTH { id } else { Sha256::digest(&id).iter().map(|byte| format!("{byte:02x}")).collect() }
+    if id.len() <= MAX_LENGTH { id } else { sha256_hex(id) }
 }

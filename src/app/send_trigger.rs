@@ -90,7 +90,7 @@ fn trigger_outcome(context: &Context, error: TriggerError, request: &TriggerRequ
             Outcome::Rejected(format!("`{}` on `{}`: {words}", request.project, request.git_ref.as_str()))
         }
         TriggerError::Failed(pipeline) => {
-            let event = PipelineEvent::of(pipeline, request.project.path(), PipelineStatus::Failed);
+            let event = PipelineEvent::new(pipeline, request.project.path(), PipelineStatus::Failed);
             Outcome::Finished(Box::new(event))
         }
         TriggerError::Throttled(wait) => Outcome::Deferred(RetryLater { why: error.to_string(), wait }),

@@ -153,7 +153,7 @@ async fn news(
         Ok(Some(event)) => event,
         Ok(None) => return Ok(None),
         Err(error) if error.is_not_found() => {
-            return match is_deleted(context, project, id, token).await.map_err(words)? {
+            return match look_for_deletion(context, project, id, token).await.map_err(words)? {
                 true => Ok(Some(gitlab.deleted(project, id, url))),
                 false => Err(words(error)),
             };
@@ -179,7 +179,12 @@ async fn news(
 }
 
 /// Whether the pipeline is gone while its project can be read. Looked for twice, since a replica of GitLab may lag.
-async fn is_deleted(context: &Context, project: &Project, id: u64, token: &SecretString) -> Result<bool, LookupError> {
+async fn look_for_deletion(
+    context: &Context,
+    project: &Project,
+    id: u64,
+    token: &SecretString,
+) -> Result<bool, LookupError> {
     if !context.lookup(context.app.gitlab.has_project(project, token, context.call_deadline())).await? {
         return Ok(false);
     }

@@ -17,7 +17,7 @@ pub enum Needs {
 
 impl Needs {
     /// What the deliveries need before anything of them is verified. A request to the URL may be anybody's, so nothing is opened for it.
-    pub fn of(deliveries: &[Delivery], enqueues: bool) -> Self {
+    pub fn new(deliveries: &[Delivery], enqueues: bool) -> Self {
         let is_http = |delivery: &Delivery| matches!(delivery.metadata.source, Source::Http);
         if deliveries.is_empty() || deliveries.iter().any(is_http) {
             Self::Nothing

@@ -244,7 +244,7 @@ pub struct RunReport {
 
 impl RunReport {
     /// The report with the link of the pipeline that it tells of.
-    pub fn linked(mut self, pipeline: Option<&Pipeline>) -> Self {
+    pub fn with_link_of(mut self, pipeline: Option<&Pipeline>) -> Self {
         if let Some(pipeline) = pipeline {
             self.update.links = vec![pipeline.url.clone()];
             self.update.external_run_id = pipeline.external_id();

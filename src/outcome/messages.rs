@@ -59,8 +59,8 @@ pub fn created(pipeline: &Pipeline) -> String {
     format!("GitLab pipeline created: {}", pipeline.url)
 }
 
-pub fn refused(refusal: &ValidationError) -> String {
-    format!("No pipeline was started: {}\nhint: {}", refusal.what, refusal.hint)
+pub fn refused(error: &ValidationError) -> String {
+    format!("No pipeline was started: {}\nhint: {}", error.what, error.hint)
 }
 
 pub fn rejected(words: &str) -> String {
