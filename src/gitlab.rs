@@ -1,4 +1,4 @@
-//! Sends triggers to GitLab, and looks pipelines up.
+//! Client of GitLab's API: sends triggers, and looks pipelines up.
 
 mod artifact;
 mod jobs;

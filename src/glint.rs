@@ -1,4 +1,4 @@
-//! Asks Glint how runs stand, and tells it what became of them.
+//! Client of Glint's API: reads runs, patches them, and adds to their logs.
 
 pub mod credentials;
 mod entity;

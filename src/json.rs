@@ -174,7 +174,7 @@ pub fn to_text(value: &(impl Serialize + ?Sized)) -> String {
     String::from_utf8(out).unwrap_or_default()
 }
 
-/// The beginning of a name that somebody else chose, fit to stand in a sentence.
+/// The beginning of a name from a message, escaped for a sentence.
 pub fn excerpt(name: &str) -> String {
     const MAX_NAME_CHARACTERS: usize = 64;
     let start: String = name.chars().take(MAX_NAME_CHARACTERS).flat_map(char::escape_debug).collect();

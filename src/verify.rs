@@ -1,4 +1,4 @@
-//! Proves that a delivery is genuine, over its raw bytes.
+//! Verifies that a delivery is genuine, over its raw bytes.
 //!
 //! What arrives is [`UnverifiedBody`] and gives no access to its content; only [`UnverifiedBody::verify`] turns it into text that may be read.
 

@@ -1,4 +1,4 @@
-//! Puts what is proven on the runs queue, so that a burst or an outage costs no run.
+//! Puts verified deliveries on the runs queue, so that a burst or an outage costs no run.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ pub async fn enqueue(context: &Context, task: &Task, metadata: &DeliveryMetadata
     }
 }
 
-/// Sends the message, again and again for so long as `limit` says: its deduplication id makes that safe.
+/// Sends the message, and retries until `limit`: its deduplication id makes that safe.
 async fn send(context: &Context, queue: &Queue, message: &Message, limit: Duration) -> Result<(), QueueError> {
     let until = (Instant::now() + limit).min(context.call_deadline());
     let mut may_be_taken = false;

@@ -44,7 +44,7 @@ pub async fn read_run(context: &Context, run: &RunRequest, metadata: &DeliveryMe
     context.run_state(&run.id).await.map_err(|error| unless_unknown_yet(context, run, metadata, error))
 }
 
-/// The outcome of a call to Glint that failed. `Glint knows no such run` is believed only of a run whose message is not young.
+/// The outcome of a call to Glint that failed. While the message of a run is young, `Glint knows no such run` may be a lag of Glint's reads.
 pub fn unless_unknown_yet(
     context: &Context,
     run: &RunRequest,

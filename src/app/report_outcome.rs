@@ -38,7 +38,7 @@ pub async fn report_outcome(
     handled
 }
 
-/// Ends the run. If Glint cannot be told, the delivery has to come again.
+/// Ends the run. If Glint cannot be reached, the delivery has to be redelivered.
 async fn report_end(context: &Context, run: &RunRequest, outcome: Outcome, known: &LastKnown) -> Outcome {
     let Some(report) = outcome.report() else { return outcome };
     let report = report.with_link_of(outcome.pipeline());
@@ -127,7 +127,7 @@ fn is_last_look(context: &Context, metadata: &DeliveryMetadata, known: &LastKnow
         return true;
     }
     if source.promises_no_redelivery() {
-        // Copies may run at once: the one that sent the trigger may still be at work.
+        // Copies may run at once: the one that sent the trigger may still run.
         return known.is_trigger_sent || known.is_claim_old;
     }
     let has_dead_letter_consumer = matches!(source, Source::Sqs { .. }) && config.dead_letter_queue_arn.is_some();
@@ -259,7 +259,7 @@ pub async fn delay_redelivery(
     let least = retry_later.wait.unwrap_or_default().max(MIN_REDELIVERY_DELAY);
     let wait = least + jitter(handled.run_id.as_ref(), metadata.source.attempt());
     if let Err(error) = queue.change_visibility(&receipt.handle, wait, context.call_deadline()).await {
-        tracing::debug!("a deferred message comes again by the queue's own timeout: {error}");
+        tracing::debug!("a deferred message keeps the queue's own visibility timeout: {error}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Tells Glint what became of a run: now, or by way of the runs queue where Glint cannot be told in time.
+//! Reports to Glint: at once, or through the runs queue where Glint cannot be reached in time.
 
 use chrono::{DateTime, Utc};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -95,7 +95,7 @@ async fn send_ending(
 
 /// Applies a queued report. A run that has ended, or has its pipeline, meanwhile is left as it is, but for the log line.
 ///
-/// An end gives way to a claim that is newer than it: another message of the run is at work, or its own dead letter, hook or sweep ends the run.
+/// An end gives way to a claim that is newer than it: another message of the run is being handled, or its own dead letter, hook or sweep ends the run.
 pub async fn apply_report(context: &Context, queued: QueuedReport) -> Outcome {
     let QueuedReport { run_id, mut report, queued_at } = queued;
     let applied = async {

@@ -1,4 +1,4 @@
-//! The trigger itself: its token, its one request, and what GitLab's answer means for the run.
+//! Sends the trigger, once, and turns GitLab's response into an outcome.
 
 use secrecy::{ExposeSecret as _, SecretString};
 

@@ -1,4 +1,4 @@
-//! From a run to its pipeline: read the run, build the trigger request, claim, trigger, link.
+//! Starts the pipeline of a run: reads the run, builds the trigger request, claims, triggers, links.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -32,7 +32,7 @@ pub async fn start_run(context: &Context, run: &RunRequest, metadata: &DeliveryM
     Attempt { outcome, known: start.known }
 }
 
-/// An attempt at work.
+/// An attempt in progress.
 struct Start<'a> {
     context: &'a Context,
     run: &'a RunRequest,

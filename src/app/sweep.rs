@@ -1,4 +1,4 @@
-//! By schedule: runs whose pipeline ended unheard, because its hook was lost or switched off, end as it did.
+//! The sweep, by schedule: ends runs whose pipeline ended while its hook was lost or switched off.
 
 use futures_util::{StreamExt as _, stream};
 use secrecy::SecretString;

@@ -1,4 +1,4 @@
-//! Tells Lambda why the function does not start, so that it stands in the answer to whoever invoked it.
+//! Tells Lambda why the function does not start, so that the invoker's response says it.
 
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, Request, Url};

@@ -1,4 +1,4 @@
-//! Looks pipelines up with a `read_api` token: one whose creation was not confirmed, or whose end was not heard.
+//! Looks pipelines up with a `read_api` token: where a creation was not confirmed, or an end was not reported.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What GitLab's answer to a trigger means.
+//! Parses GitLab's response to a trigger.
 
 use serde::Deserialize;
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! Patches runs: repeated freely, or never once an answer was lost.
+//! Patches runs: with retries, or without any once a response was lost.
 
 use std::sync::atomic::Ordering;
 

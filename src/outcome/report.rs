@@ -1,4 +1,4 @@
-//! What Glint is told of an outcome.
+//! Builds the report that Glint gets of an outcome.
 
 use super::{GivenUp, Outcome, messages};
 use crate::gitlab::types::{Pipeline, PipelineEvent, PipelineStatus};

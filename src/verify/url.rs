@@ -1,6 +1,6 @@
 //! Verifies what the URL of a webhook says: Glint signs the body and not the URL, and one key signs its webhooks to everybody.
 //!
-//! So path and query are believed only where the action's own URL ends in them, or where they carry a key that was made for them.
+//! So path and query are trusted only where the action's own URL ends in them, or where they carry a key that was made for them.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;

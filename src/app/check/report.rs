@@ -1,4 +1,4 @@
-//! The answer of the check: one line for each thing.
+//! The report of the check: one line for each thing.
 
 use serde::Serialize;
 use serde_json::value::RawValue;

@@ -1,4 +1,4 @@
-//! A pipeline, and what GitLab says of it.
+//! A pipeline, its status and its events.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
