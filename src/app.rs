@@ -111,7 +111,7 @@ impl App {
         Ok(Arc::new(Self { services, settings, http }))
     }
 
-    /// Opens ahead of the first invocation what it will need, as far as that works: what fails here is met again, and reported, there.
+    /// Opens connections and reads secrets before the first invocation. Best effort: a failure here happens, and is reported, there too.
     ///
     /// A function that only enqueues (it has a runs queue, and dead letters go to another) needs no more than the client secret.
     pub async fn warm_up(self: &Arc<Self>) {
@@ -123,7 +123,7 @@ impl App {
         warm_up(&context, if only_enqueues { Needs::Verification } else { Needs::Everything }).await;
     }
 
-    /// Handles one event. An error makes its source bring it again.
+    /// Handles one event. On an error Lambda fails the invocation, and its source redelivers the event.
     pub async fn handle(
         self: &Arc<Self>,
         payload: &RawValue,
@@ -143,7 +143,7 @@ impl App {
             Ok(Event::Sweep) => Ok(json::raw(&sweep::sweep(&context).await)),
             Ok(Event::Deliveries(deliveries, respond)) => {
                 let handle = |task, metadata| handle_task(&context, task, metadata);
-                let needs = Needs::of(&deliveries, self.services.queue.is_some());
+                let needs = Needs::new(&deliveries, self.services.queue.is_some());
                 let warm_up = warm_up(&context, if is_cold { needs } else { Needs::Nothing });
                 let handled = alongside(warm_up, batch::handle_all(&context, deliveries, handle)).await;
                 respond(&handled).map_err(|error| Failure { kind: "RetryRequested", message: error.to_string() })

@@ -1,4 +1,4 @@
-//! All budgets and deadlines, so that they can be read against each other.
+//! All budgets and deadlines, in one place so that they can be compared.
 //!
 //! An invocation of 30 seconds, at its tightest: the trigger is not sent with less than [`MIN_TIME_TO_START`] left; GitLab gets what is left
 //! less [`REPORT_RESERVE`]; the last call ends [`CALL_MARGIN`] before Lambda's deadline, and the response is out by [`RESPONSE_MARGIN`].

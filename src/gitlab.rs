@@ -1,4 +1,4 @@
-//! Sends triggers to GitLab, and looks pipelines up.
+//! Client of GitLab's API: sends triggers, and looks pipelines up.
 
 mod artifact;
 mod jobs;
@@ -112,7 +112,7 @@ impl GitLab {
             .request(Method::POST, &["projects/", &project.segment(), "/trigger/pipeline"].concat())
             .map_err(TriggerError::NotSent)?;
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        *request.body_mut() = Some(written(body, token).into());
+        *request.body_mut() = Some(request_body(body, token).into());
         match self.http.send(request, MAX_RESPONSE_BYTES, limit).await {
             Ok(answer) => {
                 let redactor = || Redactor::new(secrets.iter().chain([token]));
@@ -136,7 +136,7 @@ impl GitLab {
 }
 
 /// The JSON body, the token second as the agent has it. Wiped when it was sent.
-fn written(body: &[(&'static str, Cow<'_, str>)], token: &SecretString) -> Bytes {
+fn request_body(body: &[(&'static str, Cow<'_, str>)], token: &SecretString) -> Bytes {
     let token = Zeroizing::new(json::quote(token.expose_secret()));
     let size: usize = body.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
     // Its capacity is that of the whole: a reallocation would leave a copy that is not wiped.

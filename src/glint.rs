@@ -1,4 +1,4 @@
-//! Asks Glint how runs stand, and tells it what became of them.
+//! Client of Glint's API: reads runs, patches them, and adds to their logs.
 
 pub mod credentials;
 mod entity;
@@ -156,7 +156,7 @@ impl Glint {
     pub async fn log(&self, id: &RunId, message: &str, freshness: Freshness) -> Result<(), GlintError> {
         let path = &format!("actions/runs/{id}/logs");
         let sent = self.authenticated(freshness, |bearer| async move {
-            let body = written(&json!({ "message": bearer.redactor().redact(message) }));
+            let body = request_body(&json!({ "message": bearer.redactor().redact(message) }));
             self.call(Method::POST, path, Some(body), &bearer).await
         });
         tokio::time::timeout_at(freshness.deadline, sent).await.unwrap_or_else(|_| Err(GlintError::out_of_time()))?;
@@ -221,7 +221,7 @@ impl Glint {
             doubtful.0 = None;
         }
         let answer = sent.map_err(no_answer)?;
-        if (200..300).contains(&answer.status) { Ok(answer) } else { Err(refusal(&answer, bearer)) }
+        if (200..300).contains(&answer.status) { Ok(answer) } else { Err(refused_error(&answer, bearer)) }
     }
 
     fn request(&self, method: Method, path: &str, body: Option<Bytes>) -> Result<Request, GlintError> {
@@ -251,8 +251,8 @@ fn path_of(run: &RunId) -> String {
 }
 
 /// The body of a request, wiped when it was sent: a login's holds the client secret.
-fn written(body: &impl Serialize) -> Bytes {
-    Bytes::from_owner(Zeroizing::new(json::written(body).into_bytes()))
+fn request_body(body: &impl Serialize) -> Bytes {
+    Bytes::from_owner(Zeroizing::new(json::to_text(body).into_bytes()))
 }
 
 fn no_answer(failure: SendError) -> GlintError {
@@ -266,7 +266,7 @@ fn unreadable() -> GlintError {
 }
 
 /// What an answer that is no success leaves to do.
-fn refusal(answer: &Response, bearer: &Bearer) -> GlintError {
+fn refused_error(answer: &Response, bearer: &Bearer) -> GlintError {
     let (code, words) = response::error(answer.body.get(..MAX_ERROR_BYTES).unwrap_or(&answer.body));
     match answer.status {
         401 => GlintError::LoginExpired,

@@ -87,9 +87,9 @@ impl<'a> Document<'a> {
 impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         /// The members of most objects.
-        const USUAL: usize = 8;
+        const TYPICAL_MEMBERS: usize = 8;
         /// So many names are compared one by one in less time than they are hashed.
-        const FEW: usize = 32;
+        const MAX_LINEAR_MEMBERS: usize = 32;
 
         struct Members;
 
@@ -101,13 +101,13 @@ impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members: Vec<(Cow<'de, str>, &'de RawValue)> = Vec::with_capacity(USUAL);
+                let mut members: Vec<(Cow<'de, str>, &'de RawValue)> = Vec::with_capacity(TYPICAL_MEMBERS);
                 let mut names = HashSet::new();
                 while let Some(Key(key)) = map.next_key()? {
-                    let is_there = if members.len() < FEW {
+                    let is_there = if members.len() < MAX_LINEAR_MEMBERS {
                         members.iter().any(|(name, _)| *name == key)
                     } else {
-                        if members.len() == FEW {
+                        if members.len() == MAX_LINEAR_MEMBERS {
                             names.extend(members.iter().map(|(name, _)| name.clone()));
                         }
                         !names.insert(key.clone())
@@ -147,11 +147,11 @@ pub fn string(value: &RawValue) -> Option<Cow<'_, str>> {
 
 /// `text` as a JSON string, quotes included.
 pub fn quote(text: &str) -> String {
-    written(text)
+    to_text(text)
 }
 
 /// `value` as JSON text, in memory of just its size: a text that grows leaves copies behind, and nobody wipes those of a secret.
-pub fn written(value: &(impl Serialize + ?Sized)) -> String {
+pub fn to_text(value: &(impl Serialize + ?Sized)) -> String {
     /// Counts what it is given.
     struct Size(usize);
 
@@ -174,11 +174,11 @@ pub fn written(value: &(impl Serialize + ?Sized)) -> String {
     String::from_utf8(out).unwrap_or_default()
 }
 
-/// The beginning of a name that somebody else chose, fit to stand in a sentence.
+/// The beginning of a name from a message, escaped for a sentence.
 pub fn excerpt(name: &str) -> String {
-    const ENOUGH: usize = 64;
-    let start: String = name.chars().take(ENOUGH).flat_map(char::escape_debug).collect();
-    if name.chars().nth(ENOUGH).is_some() { start + "..." } else { start }
+    const MAX_NAME_CHARACTERS: usize = 64;
+    let start: String = name.chars().take(MAX_NAME_CHARACTERS).flat_map(char::escape_debug).collect();
+    if name.chars().nth(MAX_NAME_CHARACTERS).is_some() { start + "..." } else { start }
 }
 
 /// `value` as JSON text.

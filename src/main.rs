@@ -59,7 +59,7 @@ async fn main() -> ExitCode {
 
 /// Builds the function and warms it up while the runtime waits for the first event.
 async fn build(config: Config, built: Arc<SetOnce<Arc<App>>>) -> Result<(), String> {
-    /// Until then the request for the first event is out: nothing here should hold it up.
+    /// Lets the runtime request its first event before the clients are built.
     const HEAD_START: Duration = Duration::from_millis(1);
     tokio::time::sleep(HEAD_START).await;
     let clock: Clock = Arc::new(SystemTime::now);
@@ -107,7 +107,7 @@ async fn run<S: Service<LambdaInvocation, Response = (), Error = Error>>(
     }
 }
 
-/// Ends the cold start. The log says why, and so does Lambda's own report of the invocation that waits for it.
+/// Ends the cold start. The log says why, and so does Lambda's response to the invocation that waits for it.
 async fn refuse_to_start(why: &(dyn std::fmt::Display + Sync), level: LogLevel) -> ExitCode {
     let why = why.to_string();
     print_fatal(&why, level, SystemTime::now());

@@ -1,4 +1,4 @@
-//! What happened to a delivery, and from that alone: what Glint is told, what the source is told, what is counted.
+//! What happened to a delivery. From that alone follow the report to Glint, the response to the source, and the metric.
 
 pub mod deployment;
 pub mod memory;
@@ -179,7 +179,7 @@ impl Outcome {
         const LOOK: &str = "look at the project's pipelines before running it again";
         match self {
             Self::Ignored(why) => Some(((*why).to_owned(), None)),
-            Self::Invalid(refusal) => Some((refusal.what.clone(), Some(&refusal.hint))),
+            Self::Invalid(error) => Some((error.what.clone(), Some(&error.hint))),
             Self::Rejected(text) => Some((messages::rejected(text), None)),
             Self::Deferred(retry_later) => Some((retry_later.why.clone(), None)),
             Self::GivenUp(GivenUp::NotStarted(why)) => Some((why.clone(), None)),
@@ -215,7 +215,7 @@ pub enum Level {
     Error,
 }
 
-/// What a call to Glint that failed before a trigger was sent means for the run.
+/// The outcome of a call to Glint that failed before a trigger was sent.
 impl From<GlintError> for Outcome {
     fn from(error: GlintError) -> Self {
         match error {
@@ -266,7 +266,7 @@ impl Handled {
         Reply { status, retry_after, body: self.body() }
     }
 
-    /// The outcome as JSON, for whoever asked directly.
+    /// The outcome as JSON, for a webhook or a direct invoke.
     pub fn body(&self) -> Value {
         let is_authentic = !matches!(self.outcome, Outcome::Unauthenticated(_));
         let run_id = self.run_id.as_ref().filter(|_| is_authentic);

@@ -1,4 +1,4 @@
-//! The one layer of retries inside an invocation; the queue is the other.
+//! Retries calls inside an invocation. Between invocations the queue retries.
 //!
 //! Only for calls that may be repeated: idempotent ones, and those that provably never arrived.
 

@@ -41,7 +41,7 @@ pub type Respond = fn(&[(Option<String>, Handled)]) -> Result<Box<RawValue>, Ret
 #[error("{0}")]
 pub struct RetryRequested(pub String);
 
-/// The request to say what works and what does not.
+/// A request for the check.
 #[derive(Debug, Deserialize)]
 pub struct Check {
     /// Paths of the projects to try; without them, those that the token map names.
@@ -198,7 +198,7 @@ fn url_target(project: Option<&str>, parameter: impl Fn(&str) -> Option<String>)
     }
 }
 
-/// What path and query say, as far as they are believed.
+/// What path and query say, as far as they are trusted.
 fn target_of_url(url: &str) -> UrlTarget {
     let query = url.split_once('?').map_or("", |(_, query)| query);
     let parameter = |name: &str| {

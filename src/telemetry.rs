@@ -19,7 +19,7 @@ pub use metrics::{Metric, Metrics};
 use crate::config::{LogFormat, LogLevel};
 use crate::telemetry::redaction::Redactor;
 
-/// Hides what looks like a token: the last line of defence of all that is printed.
+/// Removes what looks like a token from every printed line.
 static TOKENS: LazyLock<Redactor> = LazyLock::new(|| Redactor::new([]));
 
 /// Starts logging to standard output, as Lambda's logging controls say.
@@ -59,7 +59,7 @@ pub fn print_fatal(why: &str, level: LogLevel, now: SystemTime) {
 pub fn report_panics(level: LogLevel, now: fn() -> SystemTime) {
     std::panic::set_hook(Box::new(move |panic| {
         let place = panic.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
-        let why = panic.payload_as_str().unwrap_or("without words");
+        let why = panic.payload_as_str().unwrap_or("without a message");
         print_line(&format!("panicked at {place}: {}", TOKENS.sanitize_line(why)), level, now());
     }));
 }

@@ -1,4 +1,4 @@
-//! Decides which trigger to send for a run, or refuses: pure, no clock, no IO.
+//! Turns a run request into a trigger request, or a validation error. Pure: no clock, no IO.
 
 mod fields;
 mod payload;

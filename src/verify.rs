@@ -1,4 +1,4 @@
-//! Proves that a delivery is genuine, over its raw bytes.
+//! Verifies that a delivery is genuine, over its raw bytes.
 //!
 //! What arrives is [`UnverifiedBody`] and gives no access to its content; only [`UnverifiedBody::verify`] turns it into text that may be read.
 
@@ -14,7 +14,12 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use secrecy::{ExposeSecret as _, SecretString};
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
+
+/// The SHA-256 of `bytes` in hexadecimal digits.
+pub fn sha256_hex(bytes: impl AsRef<[u8]>) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
 
 /// Why a delivery is not authenticated. The words hold nothing of the delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,4 +1,4 @@
-//! What one delivery attempt came to, and what it knows of its run by then.
+//! The result of one delivery attempt, with what is known of its run.
 
 use tokio::time::Instant;
 

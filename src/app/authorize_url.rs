@@ -1,4 +1,4 @@
-//! Decides whether path and query of a webhook's URL are believed, and whether a run that only a header names is meant.
+//! Decides whether path and query of a webhook's URL are trusted, and whether the run that only a header names sent the message.
 //!
 //! Both wait for the run that is read anyway, so they cost no request.
 
@@ -18,11 +18,11 @@ enum ActionUrl {
     /// It ends in the request's path and query.
     Same,
     Other,
-    Untold,
+    Unknown,
 }
 
 /// What the URL says, or the message attributes that a relay set in its place: nothing where the message names its project itself. An error
-/// where it is not believed.
+/// where it is not trusted.
 pub async fn authorize_url(
     context: &Context,
     run: &RunRequest,
@@ -37,23 +37,23 @@ pub async fn authorize_url(
         return Ok(UrlTarget::default());
     }
     let Some(url) = url else { return Ok(metadata.target.clone()) };
-    let told = match action_url(&url, metadata, run.action_url.as_deref()) {
-        ActionUrl::Untold => action_url(&url, metadata, state.action_url.as_deref()),
-        told => told,
+    let action = match action_url(&url, metadata, run.action_url.as_deref()) {
+        ActionUrl::Unknown => action_url(&url, metadata, state.action_url.as_deref()),
+        known => known,
     };
-    if matches!(told, ActionUrl::Same) || has_url_key(context, &url, metadata).await? {
+    if matches!(action, ActionUrl::Same) || verify_url_key(context, &url, metadata).await? {
         return Ok(metadata.target.clone());
     }
-    match told {
+    match action {
         ActionUrl::Other => Err(Outcome::Unauthenticated(VerifyError::OtherUrl)),
-        // There is nothing to believe: what is missing is said where the trigger request is built.
+        // The URL says nothing. What is missing is reported where the trigger request is built.
         _ if metadata.target == UrlTarget::default() => Ok(UrlTarget::default()),
         _ => Err(Outcome::Invalid(unproven_url(metadata))),
     }
 }
 
 /// Whether the URL carries the key of its project.
-async fn has_url_key(context: &Context, url: &RequestUrl, metadata: &DeliveryMetadata) -> Result<bool, Outcome> {
+async fn verify_url_key(context: &Context, url: &RequestUrl, metadata: &DeliveryMetadata) -> Result<bool, Outcome> {
     let UrlTarget { key: Some(key), project: Some(path), .. } = &metadata.target else { return Ok(false) };
     let Ok(project) = project_of_url(path) else { return Ok(false) };
     match context.app.secrets.trigger_token(&project, context.freshness()).await {
@@ -63,19 +63,19 @@ async fn has_url_key(context: &Context, url: &RequestUrl, metadata: &DeliveryMet
     }
 }
 
-/// Whether the signed message itself shows that it was sent to another URL, so that nobody has to be asked. A key may still vouch for that.
+/// Whether the signed message itself shows that it was sent to another URL, so that Glint need not be asked. A key in the URL may still prove it.
 pub fn is_for_another_url(run: &RunRequest, metadata: &DeliveryMetadata) -> bool {
     let Some(url) = metadata.url.as_deref().filter(|_| !run.names_project()) else { return false };
     metadata.target.key.is_none()
         && matches!(action_url(&RequestUrl::parse(url), metadata, run.action_url.as_deref()), ActionUrl::Other)
 }
 
-/// What `told`, the action's URL as somebody tells it, says of the request's.
-fn action_url(url: &RequestUrl, metadata: &DeliveryMetadata, told: Option<&str>) -> ActionUrl {
-    match told.and_then(|told| url.is_end_of(told, metadata.host.as_deref())) {
+/// Compares the request's URL with the action's.
+fn action_url(url: &RequestUrl, metadata: &DeliveryMetadata, action_url: Option<&str>) -> ActionUrl {
+    match action_url.and_then(|action_url| url.matches_end_of(action_url, metadata.host.as_deref())) {
         Some(true) => ActionUrl::Same,
         Some(false) => ActionUrl::Other,
-        None => ActionUrl::Untold,
+        None => ActionUrl::Unknown,
     }
 }
 

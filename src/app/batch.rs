@@ -1,4 +1,4 @@
-//! All deliveries of an invocation at once, those of one run one after the other.
+//! Handles all deliveries of an invocation concurrently, those of one run one after the other.
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -37,7 +37,7 @@ pub async fn handle_all<F: Future<Output = Handled>>(
     while let Ok(Some((place, handled))) = timeout_at(context.response_deadline(), done.next()).await {
         results[place] = Some(handled);
     }
-    // What still runs ends here: it must not go on in the next invocation, while its delivery comes again.
+    // Cancels what still runs: it must not continue in the next invocation while its delivery is redelivered.
     drop(done);
     let or_cut_off = |((id, fields), handled): ((_, LogFields), Option<Handled>)| {
         let cut_off = || log_outcome(context, deferred(None, CUT_OFF), Instant::now(), &fields);
@@ -61,7 +61,7 @@ async fn verified_groups(context: &Context, deliveries: Vec<Delivery>, results: 
                 continue;
             }
             Ok((Err(outcome), _)) => Handled::new(None, outcome),
-            Err(Panicked) => panicked(context, None),
+            Err(Panicked) => report_panic(context, None),
         };
         results[place] = Some(log_outcome(context, handled, Instant::now(), &fields));
     }
@@ -78,7 +78,7 @@ async fn verified_groups(context: &Context, deliveries: Vec<Delivery>, results: 
     groups
 }
 
-/// Handles the tasks of one run in order. After the first that has to come again, so do the rest: the queue keeps their order too.
+/// Handles the tasks of one run in order. After the first that has to be redelivered, the rest are too, which keeps their order.
 fn handle_group<F: Future<Output = Handled>>(
     context: &Context,
     group: Group,
@@ -94,7 +94,7 @@ fn handle_group<F: Future<Output = Handled>>(
         } else {
             // Boxed: the stream copies a step into its place when it begins, and this one has kilobytes.
             let work = Box::pin(handle(task, metadata));
-            catch_panic(work).await.unwrap_or_else(|Panicked| panicked(context, run_id))
+            catch_panic(work).await.unwrap_or_else(|Panicked| report_panic(context, run_id))
         };
         let is_redelivered = handled.should_redeliver();
         let mut handled = log_outcome(context, handled, started, &fields);
@@ -106,7 +106,7 @@ fn handle_group<F: Future<Output = Handled>>(
     })
 }
 
-fn panicked(context: &Context, run_id: Option<RunId>) -> Handled {
+fn report_panic(context: &Context, run_id: Option<RunId>) -> Handled {
     context.metrics.count(Metric::Panics);
     deferred(run_id, PANICKED)
 }
@@ -121,7 +121,7 @@ async fn catch_panic<T>(work: impl Future<Output = T>) -> Result<T, Panicked> {
 }
 
 const CUT_OFF: &str = "the invocation ended before the delivery was done";
-const BLOCKED: &str = "an earlier delivery of the same run must come again first";
+const BLOCKED: &str = "an earlier delivery of the same run has to be redelivered first";
 const PANICKED: &str = "an internal error, which the function's log shows";
 
 fn deferred(run_id: Option<RunId>, why: &str) -> Handled {

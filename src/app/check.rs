@@ -1,4 +1,4 @@
-//! `{"check": true}`: what works and what does not, for a person and for a machine. Uses every secret, and starts nothing.
+//! `{"check": true}`: reports what works and what does not. Uses every secret, and starts nothing.
 
 mod glint;
 mod projects;

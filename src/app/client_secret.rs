@@ -1,4 +1,4 @@
-//! Tries what was signed with Glint's client secret against each version of it that still holds.
+//! Verifies with each version of Glint's client secret that is still valid.
 
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;

@@ -1,4 +1,4 @@
-//! What every step has at hand: the clients, the time, and what is counted.
+//! The context of an invocation: clients, settings, time and metrics.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -49,7 +49,7 @@ pub struct GlintShows {
     pub is_logged: AtomicBool,
 }
 
-/// One invocation's means. Cloning is cheap.
+/// The context of one invocation. Cloning is cheap.
 #[derive(Clone)]
 pub struct Context {
     pub app: Arc<Services>,
@@ -126,7 +126,7 @@ impl Context {
         result
     }
 
-    /// Counts a secret that could not be had. What does not end by itself is the operator's to mend.
+    /// Counts a secret that could not be had. Unless it is transient, the operator has to fix it.
     pub fn count_secret_fault(&self, is_transient: bool) {
         self.metrics.count(Metric::SecretsManagerFaults);
         if !is_transient {
@@ -134,7 +134,7 @@ impl Context {
         }
     }
 
-    /// How the run stands in Glint.
+    /// Reads the state of the run from Glint.
     pub async fn run_state(&self, id: &RunId) -> Result<RunState, GlintError> {
         self.glint(self.app.glint.run(id, self.freshness())).await
     }
@@ -158,7 +158,7 @@ impl Context {
         cached
     }
 
-    /// The read token; `None` where none is set, or it cannot be used until its operator mends it.
+    /// The read token; `None` where none is set, or its operator has to fix it first.
     pub async fn read_token(&self) -> Result<Option<Arc<SecretString>>, Outcome> {
         match self.app.secrets.read_token(self.freshness()).await {
             Ok(token) => Ok(token),
@@ -174,7 +174,7 @@ impl Context {
         }
     }
 
-    /// Awaits a look-up, and counts what only the operator can mend: a read token that is refused.
+    /// Awaits a look-up, and counts a refused read token, which only the operator can fix.
     pub async fn lookup<T>(&self, call: impl Future<Output = Result<T, LookupError>>) -> Result<T, LookupError> {
         let result = self.timed(Metric::GitLabLatency, call).await;
         match &result {

@@ -1,4 +1,4 @@
-//! A dead letter ends its run, so that none stays in progress for ever. It starts nothing.
+//! Ends the run of a dead letter, so that none stays in progress for ever. Starts nothing.
 
 use super::attempt::LastKnown;
 use super::authorize_url::authorize_url;
@@ -36,7 +36,7 @@ async fn end(context: &Context, run: &RunRequest, metadata: &DeliveryMetadata) -
                 Looked::Linked(outcome) => return Ok(outcome),
                 Looked::GiveUp(given_up) => given_up,
             };
-            // Another message of the run may have been at work meanwhile.
+            // Another message of the run may have been handled meanwhile.
             let state = read_run(context, run, metadata).await?;
             if state.status == RunStatus::Ended || memory_of(context, run, metadata, &state).await? == Memory::Linked {
                 return Ok(Outcome::Duplicate);

@@ -1,8 +1,7 @@
-//! Puts what is proven on the runs queue, so that a burst or an outage costs no run.
+//! Puts verified deliveries on the runs queue, so that a burst or an outage costs no run.
 
 use std::time::Duration;
 
-use sha2::{Digest as _, Sha256};
 use tokio::time::{Instant, sleep};
 
 use super::context::Context;
@@ -13,7 +12,7 @@ use crate::deadlines::{ENQUEUE_INTERVAL, ENQUEUE_TIMEOUT};
 use crate::glint::run::{Backend, RunRequest, UrlTarget};
 use crate::outcome::{Outcome, RetryLater};
 use crate::source::{DeliveryMetadata, Source};
-use crate::verify::{RequestUrl, SignatureHeaders};
+use crate::verify::{RequestUrl, SignatureHeaders, sha256_hex};
 
 /// The longest id of a group or of deduplication that SQS takes.
 const MAX_ID_LENGTH: usize = 128;
@@ -49,7 +48,7 @@ pub async fn enqueue(context: &Context, task: &Task, metadata: &DeliveryMetadata
     }
 }
 
-/// Sends the message, again and again for so long as `limit` says: its deduplication id makes that safe.
+/// Sends the message, and retries until `limit`: its deduplication id makes that safe.
 async fn send(context: &Context, queue: &Queue, message: &Message, limit: Duration) -> Result<(), QueueError> {
     let until = (Instant::now() + limit).min(context.call_deadline());
     let mut may_be_taken = false;
@@ -68,7 +67,9 @@ async fn send(context: &Context, queue: &Queue, message: &Message, limit: Durati
 
 async fn message(context: &Context, task: &Task, metadata: &DeliveryMetadata) -> Option<Message> {
     match task {
-        Task::Start { run, signature } if waits(run, metadata) => Some(run_message(run, signature.as_ref(), metadata)),
+        Task::Start { run, signature } if should_enqueue_run(run, metadata) => {
+            Some(run_message(run, signature.as_ref(), metadata))
+        }
         Task::Follow(event) => {
             let message = Message {
                 body: queue_message::write_hook(event),
@@ -84,7 +85,7 @@ async fn message(context: &Context, task: &Task, metadata: &DeliveryMetadata) ->
 
 /// Whether the run may wait: Glint ends a synchronized one from our reply, and what is not for us, or is refused for want of a project in
 /// its URL, is answered at once.
-fn waits(run: &RunRequest, metadata: &DeliveryMetadata) -> bool {
+fn should_enqueue_run(run: &RunRequest, metadata: &DeliveryMetadata) -> bool {
     let ours = match run.backend {
         Backend::GitLab => true,
         Backend::Unnamed if !matches!(metadata.source, Source::Http) => true,
@@ -121,16 +122,12 @@ fn deduplication(run: &RunRequest, metadata: &DeliveryMetadata) -> String {
     if unsigned.is_empty() {
         return run.id.to_string();
     }
-    let id = format!("{}.{}", run.id, &hex(&Sha256::digest(unsigned))[..32]);
-    if id.len() <= MAX_ID_LENGTH { id } else { hex(&Sha256::digest(id)) }
+    let id = format!("{}.{}", run.id, &sha256_hex(unsigned)[..32]);
+    if id.len() <= MAX_ID_LENGTH { id } else { sha256_hex(id) }
 }
 
 /// The URL that a run takes something from: a message that names its project takes nothing.
 fn unsigned_url(run: &RunRequest, metadata: &DeliveryMetadata) -> Option<String> {
     let says_nothing = run.names_project() || metadata.target == UrlTarget::default();
     metadata.url.clone().filter(|_| !says_nothing || run.is_id_unsigned)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

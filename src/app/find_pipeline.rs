@@ -44,7 +44,7 @@ pub async fn read_run(context: &Context, run: &RunRequest, metadata: &DeliveryMe
     context.run_state(&run.id).await.map_err(|error| unless_unknown_yet(context, run, metadata, error))
 }
 
-/// The outcome of a call to Glint that failed. `Glint knows no such run` is believed only of a run whose message is not young.
+/// The outcome of a call to Glint that failed. While the message of a run is young, `Glint knows no such run` may be a lag of Glint's reads.
 pub fn unless_unknown_yet(
     context: &Context,
     run: &RunRequest,
@@ -86,7 +86,7 @@ pub async fn memory_of(
     if memory != Memory::Unclear && !may_be_hidden {
         return Ok(memory);
     }
-    if is_claim_listed(context, &run.id).await? {
+    if search_claim(context, &run.id).await? {
         return Ok(Memory::Claimed);
     }
     // Where somebody set the label, a Glint that keeps or shows no `externalRunId` may hide that the run is claimed or linked; one that shows
@@ -98,7 +98,7 @@ pub async fn memory_of(
 }
 
 /// Whether Glint's search for the claim lists this run and nothing else: a Glint that ignores the filter lists everything.
-pub async fn is_claim_listed(context: &Context, run: &RunId) -> Result<bool, Outcome> {
+pub async fn search_claim(context: &Context, run: &RunId) -> Result<bool, Outcome> {
     let claim = memory::claim_id(run);
     match context.glint(context.app.glint.runs_by_external_id(&claim, context.freshness())).await {
         Ok(runs) => Ok(runs.len() == 1 && runs[0].id == *run),

@@ -22,7 +22,7 @@ impl LogFields {
     pub fn delivery(metadata: &DeliveryMetadata, task: Option<&Task>) -> Self {
         Self {
             message_id: metadata.id.clone(),
-            // What the path of a request says is of interest once it is proven: until then it is anybody's.
+            // The path of a request is logged once it is verified: before that anybody may have chosen it.
             project: task.and_then(|task| task.project().or_else(|| metadata.target.project.clone())),
             attempt: metadata.source.attempt(),
             source: Some(metadata.source.clone()),

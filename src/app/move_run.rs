@@ -1,4 +1,4 @@
-//! What a pipeline's event, once it is proven, does to its run: link, label, or end.
+//! Applies a verified pipeline event to its run: links it, moves its label, or ends it.
 
 use chrono::TimeDelta;
 

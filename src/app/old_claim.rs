@@ -1,4 +1,4 @@
-//! Ends claims that nobody is at work on any more. Looks for their pipelines first, where Glint tells what was asked for.
+//! Ends claims that no delivery can still be working on. Looks for their pipelines first, where Glint shows the message of the run.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -16,14 +16,14 @@ use crate::outcome::{Outcome, messages};
 use crate::source::target_of_action_url;
 use crate::telemetry::Metric;
 
-/// A claim that has not changed for so long is not at work any more, whatever became of its trigger.
+/// No delivery works any more on a claim that has not changed for so long.
 const MAX_CLAIM_AGE: TimeDelta = TimeDelta::days(1);
 /// A claim of this age is ended although its pipeline cannot be looked up.
 const MAX_UNREADABLE_CLAIM_AGE: TimeDelta = TimeDelta::days(2);
-/// SQS keeps no message for longer, so nothing is at work on a run of this age, whoever still writes to it.
+/// SQS keeps no message for longer, so no delivery works on a run of this age, whoever else writes to it.
 const MAX_MESSAGE_AGE: TimeDelta = TimeDelta::days(15);
 
-/// Whether the run carries a claim that nobody is at work on any more.
+/// Whether the run carries a claim that no delivery can still be working on.
 pub fn is_old_claim(context: &Context, run: &RunState) -> bool {
     is_claimed(run) && is_quiet_for(run, MAX_CLAIM_AGE, context.utc())
 }

@@ -1,4 +1,4 @@
-//! From a pipeline's event to the run that it proves to be of.
+//! Verifies which run a pipeline's event belongs to.
 
 use std::borrow::Cow;
 

@@ -38,10 +38,10 @@ pub async fn report_outcome(
     handled
 }
 
-/// Ends the run. If Glint cannot be told, the delivery has to come again.
+/// Ends the run. If Glint cannot be reached, the delivery has to be redelivered.
 async fn report_end(context: &Context, run: &RunRequest, outcome: Outcome, known: &LastKnown) -> Outcome {
     let Some(report) = outcome.report() else { return outcome };
-    let report = report.linked(outcome.pipeline());
+    let report = report.with_link_of(outcome.pipeline());
     match end_run(context, &run.id, report, known.is_synchronized).await {
         Ok(_) => outcome,
         Err(error) => {
@@ -108,7 +108,7 @@ async fn report_unconfirmed(
     }
     // While the answer was awaited, a hook may have linked or ended the run, or somebody may have set its label.
     let Ok(state) = context.run_state(&run.id).await else { return Outcome::Unconfirmed(unconfirmed) };
-    if is_settled(context, run, metadata, &state).await {
+    if has_ended_or_is_linked(context, run, metadata, &state).await {
         return Outcome::Duplicate;
     }
     if messages::may_replace(state.label.as_deref(), label)
@@ -127,7 +127,7 @@ fn is_last_look(context: &Context, metadata: &DeliveryMetadata, known: &LastKnow
         return true;
     }
     if source.promises_no_redelivery() {
-        // Copies may run at once: the one that sent the trigger may still be at work.
+        // Copies may run at once: the one that sent the trigger may still run.
         return known.is_trigger_sent || known.is_claim_old;
     }
     let has_dead_letter_consumer = matches!(source, Source::Sqs { .. }) && config.dead_letter_queue_arn.is_some();
@@ -144,7 +144,7 @@ async fn look_then_end(
 ) -> Outcome {
     let given_up = loop {
         match context.run_state(&run.id).await {
-            Ok(state) if is_settled(context, run, metadata, &state).await => return Outcome::Duplicate,
+            Ok(state) if has_ended_or_is_linked(context, run, metadata, &state).await => return Outcome::Duplicate,
             Err(_) if !matches!(metadata.source, Source::Http) => return Outcome::Unconfirmed(unconfirmed),
             _ => {}
         }
@@ -170,7 +170,12 @@ async fn look_up_target(context: &Context, target: Option<&Target>) -> LookUp {
 }
 
 /// Whether the run has ended or has its pipeline by now.
-async fn is_settled(context: &Context, run: &RunRequest, metadata: &DeliveryMetadata, state: &RunState) -> bool {
+async fn has_ended_or_is_linked(
+    context: &Context,
+    run: &RunRequest,
+    metadata: &DeliveryMetadata,
+    state: &RunState,
+) -> bool {
     state.status == RunStatus::Ended || matches!(memory_of(context, run, metadata, state).await, Ok(Memory::Linked))
 }
 
@@ -254,7 +259,7 @@ pub async fn delay_redelivery(
     let least = retry_later.wait.unwrap_or_default().max(MIN_REDELIVERY_DELAY);
     let wait = least + jitter(handled.run_id.as_ref(), metadata.source.attempt());
     if let Err(error) = queue.change_visibility(&receipt.handle, wait, context.call_deadline()).await {
-        tracing::debug!("a deferred message comes again by the queue's own timeout: {error}");
+        tracing::debug!("a deferred message keeps the queue's own visibility timeout: {error}");
     }
 }
 

@@ -1,7 +1,6 @@
-//! Tells Glint what became of a run: now, or by way of the runs queue where Glint cannot be told in time.
+//! Reports to Glint: at once, or through the runs queue where Glint cannot be reached in time.
 
 use chrono::{DateTime, Utc};
-use sha2::{Digest as _, Sha256};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::attempt::LastKnown;
@@ -16,6 +15,7 @@ use crate::outcome::memory::{claim_id, links_with};
 use crate::outcome::{Outcome, messages};
 use crate::retry::Retry as _;
 use crate::source::DeliveryMetadata;
+use crate::verify::sha256_hex;
 
 /// Links the run with its pipeline, then adds the log line. Queues both where Glint cannot be told in time.
 pub async fn link_pipeline(context: &Context, run: &RunId, pipeline: Pipeline, known: &LastKnown) -> Outcome {
@@ -97,7 +97,7 @@ async fn send_ending(
 /// Applies a queued report. A run that has ended, or has its pipeline, meanwhile is left as it is, but for the log line, which an earlier receive
 /// may have added already.
 ///
-/// An end gives way to a claim that is newer than it: another message of the run is at work, or its own dead letter, hook or sweep ends the run.
+/// An end gives way to a claim that is newer than it: another message of the run is being handled, or its own dead letter, hook or sweep ends the run.
 pub async fn apply_report(context: &Context, queued: QueuedReport, metadata: &DeliveryMetadata) -> Outcome {
     let QueuedReport { run_id, mut report, queued_at } = queued;
     let applied = async {
@@ -174,5 +174,5 @@ async fn queue_report(context: &Context, run: &RunId, report: RunReport) -> bool
 fn deduplication(run: &RunId) -> String {
     const MAX_LENGTH: usize = 128;
     let id = format!("{run}.report");
-    if id.len() <= MAX_LENGTH { id } else { Sha256::digest(&id).iter().map(|byte| format!("{byte:02x}")).collect() }
+    if id.len() <= MAX_LENGTH { id } else { sha256_hex(id) }
 }

@@ -1,4 +1,4 @@
-//! The trigger itself: its token, its one request, and what GitLab's answer means for the run.
+//! Sends the trigger, once, and turns GitLab's response into an outcome.
 
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -90,7 +90,7 @@ fn trigger_outcome(context: &Context, error: TriggerError, request: &TriggerRequ
             Outcome::Rejected(format!("`{}` on `{}`: {words}", request.project, request.git_ref.as_str()))
         }
         TriggerError::Failed(pipeline) => {
-            let event = PipelineEvent::of(pipeline, request.project.path(), PipelineStatus::Failed);
+            let event = PipelineEvent::new(pipeline, request.project.path(), PipelineStatus::Failed);
             Outcome::Finished(Box::new(event))
         }
         TriggerError::Throttled(wait) => Outcome::Deferred(RetryLater { why: error.to_string(), wait }),

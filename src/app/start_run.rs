@@ -1,4 +1,4 @@
-//! From a run to its pipeline: read the run, build the trigger request, claim, trigger, link.
+//! Starts the pipeline of a run: reads the run, builds the trigger request, claims, triggers, links.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -8,9 +8,7 @@ use secrecy::SecretString;
 use super::attempt::{Attempt, Claim, LastKnown};
 use super::authorize_url::{authorize_url, not_its_message};
 use super::context::Context;
-use super::find_pipeline::{
-    LookUp, Target, ensure_in_progress, is_claim_listed, look_up, memory_of, unless_unknown_yet,
-};
+use super::find_pipeline::{LookUp, Target, ensure_in_progress, look_up, memory_of, search_claim, unless_unknown_yet};
 use super::report_run::link_pipeline;
 use super::send_trigger::{send_trigger, trigger_token};
 use crate::deadlines::{MIN_TIME_TO_START, MIN_TIME_TO_TRIGGER};
@@ -34,7 +32,7 @@ pub async fn start_run(context: &Context, run: &RunRequest, metadata: &DeliveryM
     Attempt { outcome, known: start.known }
 }
 
-/// An attempt at work.
+/// An attempt in progress.
 struct Start<'a> {
     context: &'a Context,
     run: &'a RunRequest,
@@ -67,12 +65,12 @@ impl<'a> Start<'a> {
         }
         let is_claimed = memory == Memory::Claimed;
         // Whatever keeps a claimed run from being looked up leaves the claim as it is.
-        let doubted = |outcome| if is_claimed { self.still_unconfirmed(outcome) } else { outcome };
-        in_progress.map_err(doubted)?;
+        let keep_claim = |outcome| if is_claimed { self.keep_unconfirmed(outcome) } else { outcome };
+        in_progress.map_err(keep_claim)?;
         let credentials =
-            context.credentials().await.map_err(|error| doubted(Outcome::Deferred(RetryLater::new(error))))?;
-        let target = target.map_err(doubted)?;
-        let request = self.trigger_request(&target, &credentials.value).map_err(doubted)?;
+            context.credentials().await.map_err(|error| keep_claim(Outcome::Deferred(RetryLater::new(error))))?;
+        let target = target.map_err(keep_claim)?;
+        let request = self.trigger_request(&target, &credentials.value).map_err(keep_claim)?;
         let target = self.target(&request, &state);
         self.known.target = Some(target.clone());
         if is_claimed {
@@ -149,7 +147,7 @@ impl<'a> Start<'a> {
                 self.known.label = Some(messages::TRIGGERING.to_owned());
                 if let Some(shown) = answer.shown() {
                     self.known.see_answer(&shown);
-                    self.known.is_claim_hidden = self.is_hidden(&shown).await?;
+                    self.known.is_claim_hidden = self.detect_hidden_claim(&shown).await?;
                 }
                 Ok(())
             }
@@ -163,7 +161,7 @@ impl<'a> Start<'a> {
     }
 
     /// Whether this Glint shows no part of a claim that was just written, and does not find it either.
-    async fn is_hidden(&self, shown: &Shown) -> Result<bool, Outcome> {
+    async fn detect_hidden_claim(&self, shown: &Shown) -> Result<bool, Outcome> {
         const BOTH: &str = "this Glint shows neither the label nor the `externalRunId` of a run: if the function is ended between trigger and link, \
                             another delivery of the run starts a second pipeline, and a run whose trigger is not answered is ended at once";
         const EXTERNAL_ID: &str = "this Glint shows no `externalRunId` of a run: where somebody else sets both its label and its link, another delivery \
@@ -174,7 +172,7 @@ impl<'a> Start<'a> {
             return Ok(false);
         }
         let is_blank = shown.label.as_deref() != Some(messages::TRIGGERING);
-        let is_hidden = is_blank && !is_claim_listed(self.context, &self.run.id).await?;
+        let is_hidden = is_blank && !search_claim(self.context, &self.run.id).await?;
         if is_blank {
             shows.no_claim.store(true, Ordering::Relaxed);
         }
@@ -187,10 +185,10 @@ impl<'a> Start<'a> {
         Ok(is_hidden)
     }
 
-    fn still_unconfirmed(&self, outcome: Outcome) -> Outcome {
+    fn keep_unconfirmed(&self, outcome: Outcome) -> Outcome {
         match outcome {
             Outcome::Deferred(retry_later) => self.unconfirmed(retry_later.why),
-            Outcome::Invalid(refusal) => self.unconfirmed(refusal.what),
+            Outcome::Invalid(error) => self.unconfirmed(error.what),
             other => other,
         }
     }

@@ -1,4 +1,4 @@
-//! By schedule: runs whose pipeline ended unheard, because its hook was lost or switched off, end as it did.
+//! The sweep, by schedule: ends runs whose pipeline ended while its hook was lost or switched off.
 
 use futures_util::{StreamExt as _, stream};
 use secrecy::SecretString;
@@ -157,7 +157,7 @@ async fn news(
         Ok(Some(event)) => event,
         Ok(None) => return Ok(None),
         Err(error) if error.is_not_found() => {
-            return match is_deleted(context, project, id, token).await.map_err(words)? {
+            return match look_for_deletion(context, project, id, token).await.map_err(words)? {
                 true => Ok(Some(gitlab.deleted(project, id, url))),
                 false => Err(words(error)),
             };
@@ -183,7 +183,12 @@ async fn news(
 }
 
 /// Whether the pipeline is gone while its project can be read. Looked for twice, since a replica of GitLab may lag.
-async fn is_deleted(context: &Context, project: &Project, id: u64, token: &SecretString) -> Result<bool, LookupError> {
+async fn look_for_deletion(
+    context: &Context,
+    project: &Project,
+    id: u64,
+    token: &SecretString,
+) -> Result<bool, LookupError> {
     if !context.lookup(context.app.gitlab.has_project(project, token, context.call_deadline())).await? {
         return Ok(false);
     }

@@ -1,4 +1,4 @@
-//! What a sweep did, as its invoker and the log are told.
+//! The report of a sweep, for its invoker and the log.
 
 use serde::Serialize;
 

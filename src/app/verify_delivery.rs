@@ -1,4 +1,4 @@
-//! Verifies each delivery, and parses what is proven into a task.
+//! Verifies each delivery, and parses a verified one into a task.
 
 use super::client_secret::{holds, match_client_secret};
 use super::context::Context;

@@ -1,6 +1,6 @@
-//! Opens what will be needed, all at once: connections to Glint and GitLab, and the reads of secrets that are due.
+//! Opens connections to Glint and GitLab and reads the secrets that are due, all at once.
 //!
-//! Best effort: what fails here is met again, and reported, where it is needed.
+//! Best effort: a failure here happens, and is reported, where it is needed too.
 
 use super::context::Context;
 use crate::source::{Delivery, Source};
@@ -16,8 +16,8 @@ pub enum Needs {
 }
 
 impl Needs {
-    /// What the deliveries need before anything of them is verified. A request to the URL may be anybody's, so nothing is opened for it.
-    pub fn of(deliveries: &[Delivery], enqueues: bool) -> Self {
+    /// What the deliveries need before anything of them is verified. Nothing is opened for a request to the URL, since anybody may send one.
+    pub fn new(deliveries: &[Delivery], enqueues: bool) -> Self {
         let is_http = |delivery: &Delivery| matches!(delivery.metadata.source, Source::Http);
         if deliveries.is_empty() || deliveries.iter().any(is_http) {
             Self::Nothing

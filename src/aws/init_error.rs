@@ -1,4 +1,4 @@
-//! Tells Lambda why the function does not start, so that it stands in the answer to whoever invoked it.
+//! Tells Lambda why the function does not start, so that the invoker's response says it.
 
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, Request, Url};
@@ -20,6 +20,6 @@ pub async fn report_init_error(api: &str, why: &str) {
     request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     request.headers_mut().insert("lambda-runtime-function-error-type", HeaderValue::from_static(ERROR_TYPE));
     let body = json!({ "errorMessage": why, "errorType": ERROR_TYPE, "stackTrace": [] });
-    *request.body_mut() = Some(json::written(&body).into());
+    *request.body_mut() = Some(json::to_text(&body).into());
     drop(http.send(request, MAX_RESPONSE_BYTES, AWS_TIMEOUT).await);
 }

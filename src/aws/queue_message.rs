@@ -142,7 +142,7 @@ pub struct QueuedReport {
 
 /// The body of a queued hook.
 pub fn write_hook(event: &PipelineEvent) -> String {
-    crate::json::written(&HookMessage::from(event))
+    crate::json::to_text(&HookMessage::from(event))
 }
 
 pub fn read_hook(body: &str) -> Result<PipelineEvent, UnreadableMessage> {
@@ -155,7 +155,7 @@ pub fn write_report(run_id: &RunId, report: &RunReport, now: DateTime<Utc>) -> S
     let run_id = run_id.clone();
     let log = report.log.clone();
     let queued_at = Some(now);
-    crate::json::written(&ReportMessage {
+    crate::json::to_text(&ReportMessage {
         v: VERSION,
         run_id,
         log,

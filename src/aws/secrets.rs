@@ -1,4 +1,4 @@
-//! Keeps the tokens and keys of AWS Secrets Manager: read once, shared by all who ask, forgotten after a while.
+//! Reads tokens and keys from AWS Secrets Manager, and caches them.
 
 mod cache;
 mod error;

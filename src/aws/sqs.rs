@@ -1,4 +1,4 @@
-//! The FIFO queue that feeds the function: deliveries and reports are put on it, and a deferred one is made to wait.
+//! Client of the FIFO queue that feeds the function: sends messages, and delays the redelivery of deferred ones.
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};

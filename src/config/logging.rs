@@ -1,4 +1,4 @@
-//! What Lambda's logging controls can be set to.
+//! The settings of Lambda's logging controls: level and format.
 
 /// The form of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

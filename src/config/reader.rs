@@ -1,4 +1,4 @@
-//! Reads settings, kind by kind, and reports every fault at once.
+//! Reads settings, one method for each kind, and collects every fault.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! The names of the secrets, as they stand to each other.
+//! Checks that the secrets' names do not collide.
 
 use super::reader::Reader;
 use super::{Config, PROJECT_PLACEHOLDER};

@@ -1,4 +1,4 @@
-//! The jobs of a pipeline that people are told of.
+//! Reads the jobs of a pipeline that a report names.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Looks pipelines up with a `read_api` token: one whose creation was not confirmed, or whose end was not heard.
+//! Looks pipelines up with a `read_api` token: where a creation was not confirmed, or an end was not reported.
 
 use std::time::Duration;
 
@@ -144,7 +144,7 @@ impl GitLab {
         Ok(Some(PipelineEvent {
             sha: detail.sha.into_option().filter(|sha| sha.bytes().all(|byte| byte.is_ascii_hexdigit())),
             finished_at: parse_time(&detail.finished_at),
-            ..PipelineEvent::of(pipeline, path, status)
+            ..PipelineEvent::new(pipeline, path, status)
         }))
     }
 
@@ -193,7 +193,7 @@ impl GitLab {
         let project_id = project.is_numeric().then(|| project.path().parse().ok()).flatten();
         let url = url.map_or_else(|| self.page(project, "", pipeline_id), str::to_owned);
         let path = if project.is_numeric() { String::new() } else { project.path() };
-        PipelineEvent::of(Pipeline { id: pipeline_id, project_id, url }, path, PipelineStatus::Deleted)
+        PipelineEvent::new(Pipeline { id: pipeline_id, project_id, url }, path, PipelineStatus::Deleted)
     }
 
     fn page(&self, project: &Project, given: &str, pipeline_id: u64) -> String {

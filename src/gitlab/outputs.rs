@@ -1,4 +1,4 @@
-//! Reads a pipeline's outputs: the artifact in which its jobs say what only they know.
+//! Parses a pipeline's outputs: an artifact with what only its jobs know.
 //!
 //! ```json
 //! { "summary": "...", "links": ["https://..."], "properties": { "imageTag": "..." }, "relations": { "service": "..." } }

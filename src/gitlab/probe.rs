@@ -1,4 +1,4 @@
-//! One look at a project for the check, with the read token.
+//! Reads what the check needs of a project, with the read token.
 
 use secrecy::SecretString;
 use serde::Deserialize;

@@ -1,4 +1,4 @@
-//! What GitLab's answer to a trigger means.
+//! Parses GitLab's response to a trigger.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -29,7 +29,7 @@ pub fn decode(
     };
     Err(match answer.status {
         201 => {
-            let created = created(&answer.body, base_url, project, redactor)
+            let created = parse_created(&answer.body, base_url, project, redactor)
                 .ok_or_else(|| TriggerError::Unknown("GitLab's 201 cannot be read".to_owned()))?;
             match created {
                 Created { pipeline, has_failed: false } => return Ok(pipeline),
@@ -57,7 +57,7 @@ struct Created {
     has_failed: bool,
 }
 
-fn created(body: &[u8], base_url: &str, project: &Project, redactor: impl Fn() -> Redactor) -> Option<Created> {
+fn parse_created(body: &[u8], base_url: &str, project: &Project, redactor: impl Fn() -> Redactor) -> Option<Created> {
     #[derive(Deserialize)]
     struct Body {
         id: u64,

@@ -1,4 +1,4 @@
-//! Members of GitLab's JSON as somebody else may have written them: capped where they are parsed, and absent where their type is another.
+//! Parses members of GitLab's JSON whose content others choose: texts are capped, and another type counts as absent.
 
 use std::marker::PhantomData;
 use std::ops::Deref;

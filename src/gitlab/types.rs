@@ -1,4 +1,4 @@
-//! A pipeline: what GitLab says of it, and the project and ref it runs on.
+//! GitLab's types: pipeline, project, ref and job.
 
 mod git_ref;
 mod pipeline;

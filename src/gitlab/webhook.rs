@@ -1,4 +1,4 @@
-//! Reads GitLab's pipeline hook into a [`PipelineEvent`].
+//! Parses GitLab's pipeline hook into a [`PipelineEvent`].
 //!
 //! A hook may have megabytes. It is read once, in place, and no more of it is kept than the event holds.
 

@@ -1,4 +1,4 @@
-//! How the function identifies itself to Glint.
+//! The credentials of the Glint client, and how it loads them.
 
 use std::pin::Pin;
 use std::sync::Arc;

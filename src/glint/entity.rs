@@ -7,7 +7,7 @@ use serde_json::json;
 use super::response;
 use super::run::{Entity, RunId};
 use super::session::Bearer;
-use super::{Glint, GlintError, MAX_ERROR_BYTES, MAX_RESPONSE_BYTES, no_answer, written};
+use super::{Glint, GlintError, MAX_ERROR_BYTES, MAX_RESPONSE_BYTES, no_answer, request_body};
 use crate::deadlines::{Freshness, GLINT_TIMEOUT};
 use crate::http::{Response, percent_encode};
 
@@ -24,7 +24,7 @@ impl Glint {
             body["relations"] = json!(entity.relations);
             path.push_str("&create_missing_related_entities=false");
         }
-        let (path, body) = (&path, &written(&body));
+        let (path, body) = (&path, &request_body(&body));
         self.repeated(freshness, |bearer| async move {
             let mut request = self.request(Method::POST, path, Some(body.clone()))?;
             request.headers_mut().insert(AUTHORIZATION, bearer.header());

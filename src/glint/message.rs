@@ -41,7 +41,7 @@ pub fn parse(text: String, header: Option<&str>) -> Result<Message, Unreadable> 
         Err(error) => return Err(faults::not_an_object(&text, &error)),
     };
     let root = document.root();
-    let wrapped = root.get("port_payload").and_then(unwrapped);
+    let wrapped = root.get("port_payload").and_then(unwrap_message);
     let wrapped = wrapped.as_deref().and_then(|inner| Object::parse(inner).ok());
     let levels = [Some(root), wrapped.as_ref()];
     let found = run_id::find(levels);
@@ -94,7 +94,7 @@ fn is_change_log(root: &Object, run: Option<&(RunId, RunIdPlace)>) -> bool {
 }
 
 /// `port_payload` as the JSON text of an object: GitHub-style templates send it as a string.
-fn unwrapped(value: &RawValue) -> Option<Cow<'_, str>> {
+fn unwrap_message(value: &RawValue) -> Option<Cow<'_, str>> {
     let text = json::string(value).unwrap_or(Cow::Borrowed(value.get()));
     text.trim_start().starts_with('{').then_some(text)
 }

@@ -1,4 +1,4 @@
-//! Patches runs: repeated freely, or never once an answer was lost.
+//! Patches runs: with retries, or without any once a response was lost.
 
 use std::sync::atomic::Ordering;
 
@@ -6,7 +6,7 @@ use reqwest::Method;
 
 use super::response::{self, Shown};
 use super::run::{RunId, RunPatch, RunStatus};
-use super::{Glint, GlintError, path_of, written};
+use super::{Glint, GlintError, path_of, request_body};
 use crate::deadlines::Freshness;
 
 /// Glint's answer to a PATCH, read where somebody asks. No `Debug`: the run's inputs may stand in it.
@@ -104,7 +104,7 @@ impl Glint {
         let path = &path_of(id);
         let answer = self.repeated(freshness, |bearer| async move {
             let summary = patch.summary.as_ref().map(|text| bearer.redactor().redact(text));
-            let body = written(&RunPatch { summary, ..patch.clone() });
+            let body = request_body(&RunPatch { summary, ..patch.clone() });
             let lost_before = self.lost_answers();
             match self.call(Method::PATCH, path, Some(body), &bearer).await {
                 Err(GlintError::Unavailable { why, .. })

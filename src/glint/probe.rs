@@ -1,4 +1,4 @@
-//! One look at Glint for the check: its clock, and what it shows of runs.
+//! Reads what the check needs of Glint: its clock, and what it shows of runs.
 
 use std::borrow::Cow;
 use std::time::SystemTime;

@@ -1,4 +1,4 @@
-//! Reads Glint's answers: both shapes of a run, and errors that may be words or objects.
+//! Parses Glint's responses: both shapes of a run, and errors that are strings or objects.
 
 use std::borrow::Cow;
 

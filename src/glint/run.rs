@@ -1,4 +1,4 @@
-//! A run: what Glint asked for, how it stands there, and what it can be told.
+//! The types of a run: the request, its state in Glint, and the patch and report that are sent.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -136,16 +136,16 @@ pub struct UrlTarget {
     pub omit_payload: Option<bool>,
     pub omit_user_inputs: Option<bool>,
     pub report_pipeline_status: Option<bool>,
-    /// What vouches for the URL where nobody tells the action's own: a MAC of its path and query.
+    /// The URL's key, a MAC of its path and query: proves them where the action's own URL is unknown.
     pub key: Option<String>,
 }
 
-/// How a run stands in Glint.
+/// The state of a run in Glint.
 #[derive(Debug)]
 pub struct RunState {
     pub id: RunId,
     pub status: RunStatus,
-    /// Whether it ended as a success, whoever said so.
+    /// Whether it ended as a success.
     pub has_succeeded: bool,
     pub label: Option<String>,
     pub links: Vec<String>,
@@ -244,7 +244,7 @@ pub struct RunReport {
 
 impl RunReport {
     /// The report with the link of the pipeline that it tells of.
-    pub fn linked(mut self, pipeline: Option<&Pipeline>) -> Self {
+    pub fn with_link_of(mut self, pipeline: Option<&Pipeline>) -> Self {
         if let Some(pipeline) = pipeline {
             self.update.links = vec![pipeline.url.clone()];
             self.update.external_run_id = pipeline.external_id();

@@ -157,7 +157,7 @@ impl Glint {
             expires_in: Option<f64>,
         }
         let (client_id, client_secret) = (credentials.client_id.as_str(), credentials.client_secret.expose_secret());
-        let body = super::written(&Asked { client_id, client_secret });
+        let body = super::request_body(&Asked { client_id, client_secret });
         let request = self.request(Method::POST, "auth/access_token", Some(body))?;
         let answer = self.http.send(request, MAX_RESPONSE_BYTES, GLINT_TIMEOUT).await.map_err(no_answer)?;
         if !(200..300).contains(&answer.status) {

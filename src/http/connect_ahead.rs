@@ -1,4 +1,4 @@
-//! Connections that are opened before the request that needs them, so that their handshakes run beside other calls.
+//! Opens connections before the requests that need them, so that their handshakes run beside other calls.
 //!
 //! A layer around reqwest's connector: it can begin a connection for a request that is dropped at once, keep it, and give it to the next request.
 //! Nothing is sent on it until then. A connection that failed, was closed or grew too old is dropped, and the request opens its own.
@@ -134,7 +134,7 @@ where
     }
 }
 
-/// Whether the peer has neither closed the connection nor sent anything: a server speaks only when it is asked.
+/// Whether the peer has neither closed the connection nor sent anything: an idle HTTP server sends nothing.
 fn is_alive(connection: &mut (impl Read + Unpin)) -> bool {
     let mut space = [0; 1];
     let mut buffer = ReadBuf::new(&mut space);

@@ -1,4 +1,4 @@
-//! A response, with its server's time and the wait that it asks for.
+//! A response, with the server's time and the wait that it asks for.
 
 use std::time::Duration;
 

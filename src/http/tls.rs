@@ -1,4 +1,4 @@
-//! The TLS configuration of every upstream, and what its faults mean in words.
+//! The TLS configuration of every upstream, and descriptions of its errors.
 
 use std::sync::Arc;
 
@@ -85,7 +85,7 @@ fn is_ca_as_leaf(error: &Error) -> bool {
     matches!(inner.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
 }
 
-/// What a failed handshake means, and what to change.
+/// Describes a failed handshake, and what to change.
 pub fn describe(error: &Error) -> &'static str {
     const OTHER: &str = "its certificate cannot be verified; give the server one that holds, or name its authority's in `SSL_CERT_FILE`";
     let Error::InvalidCertificate(certificate) = error else {

@@ -1,4 +1,4 @@
-//! The URLs of an upstream: its base, and what is put behind it.
+//! The URLs of an upstream: its base URL, and encoded paths below it.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Url;

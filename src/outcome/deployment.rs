@@ -1,4 +1,4 @@
-//! The deployment entity of a successful pipeline: from the run's inputs, the person who started it, and the pipeline. Pure.
+//! Builds the deployment entity of a successful pipeline: from the run's inputs, the person who started it, and the pipeline. Pure.
 //!
 //! | property | from |
 //! |---|---|

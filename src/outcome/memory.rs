@@ -1,4 +1,4 @@
-//! What a run in Glint remembers of its pipeline, in `externalRunId`. Pure.
+//! Reads from `externalRunId` whether a run is claimed or linked, and builds the patches that set it. Pure.
 //!
 //! | `externalRunId` | means |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! Every sentence that people read in Glint. What operators read in the log is said where it happens.
+//! The labels and sentences that people read in Glint.
 
 use crate::gitlab::types::{Job, Pipeline, PipelineEvent, PipelineStatus};
 use crate::trigger::ValidationError;
@@ -59,8 +59,8 @@ pub fn created(pipeline: &Pipeline) -> String {
     format!("GitLab pipeline created: {}", pipeline.url)
 }
 
-pub fn refused(refusal: &ValidationError) -> String {
-    format!("No pipeline was started: {}\nhint: {}", refusal.what, refusal.hint)
+pub fn refused(error: &ValidationError) -> String {
+    format!("No pipeline was started: {}\nhint: {}", error.what, error.hint)
 }
 
 pub fn rejected(words: &str) -> String {
@@ -79,7 +79,7 @@ pub fn not_confirmed(project_url: &str) -> String {
     format!("GitLab did not confirm the pipeline; look at {project_url}/-/pipelines before running it again")
 }
 
-/// When nobody is at work any more on a run whose trigger was sent and never answered.
+/// For a run whose trigger was sent and not answered, and that no delivery works on any more.
 pub fn claim_expired() -> String {
     "GitLab did not confirm the pipeline within a day\nhint: look at the project's pipelines before running the action again".to_owned()
 }

@@ -1,4 +1,4 @@
-//! What Glint is told of an outcome.
+//! Builds the report that Glint gets of an outcome.
 
 use super::{GivenUp, Outcome, messages};
 use crate::gitlab::types::{Pipeline, PipelineEvent, PipelineStatus};
@@ -10,7 +10,7 @@ impl Outcome {
         let label = |text: &str| Some(RunReport { log: None, update: RunPatch::label(text) });
         match self {
             Self::Started(pipeline) | Self::Unreported { pipeline, .. } => Some(started(pipeline)),
-            Self::Invalid(refusal) => Some(failure(messages::NOT_STARTED, messages::refused(refusal))),
+            Self::Invalid(error) => Some(failure(messages::NOT_STARTED, messages::refused(error))),
             Self::Rejected(text) => Some(failure(messages::NOT_STARTED, messages::rejected(text))),
             Self::GivenUp(GivenUp::NotStarted(why)) => {
                 Some(failure(messages::NOT_STARTED, messages::never_started(why)))

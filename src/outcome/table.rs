@@ -12,7 +12,7 @@ type Row = (Vec<Outcome>, &'static str);
 
 fn rows() -> Vec<Row> {
     let pipeline = Pipeline { id: 2, project_id: Some(1), url: "…".to_owned() };
-    let event = |status| Box::new(PipelineEvent::of(pipeline.clone(), String::new(), status));
+    let event = |status| Box::new(PipelineEvent::new(pipeline.clone(), String::new(), status));
     let unconfirmed = || Unconfirmed { why: String::new(), project_url: String::new() };
     let given_up = vec![
         Outcome::GivenUp(GivenUp::NotStarted(String::new())),
@@ -80,12 +80,12 @@ fn shows(outcome: &Outcome) -> String {
             "nothing yet; with `RUNS_QUEUE_URL` the report is queued, and the delivery is done".to_owned()
         }
         (Outcome::Reported, _) => "what the report says".to_owned(),
-        (_, Some(report)) => described(&report),
+        (_, Some(report)) => describe(&report),
         (_, None) => "nothing changes".to_owned(),
     }
 }
 
-fn described(report: &RunReport) -> String {
+fn describe(report: &RunReport) -> String {
     let update = &report.update;
     let mut parts = Vec::new();
     parts.extend(report.log.as_ref().map(|_| "a log line".to_owned()));

@@ -1,4 +1,4 @@
-//! Opens what others wrap a message in: SNS notifications and EventBridge events, two deep in either order.
+//! Unwraps SNS notifications and EventBridge events, two deep in either order.
 //!
 //! `aws_lambda_events` is not used for these: it copies what must stay byte for byte.
 

@@ -10,12 +10,11 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use secrecy::SecretString;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use sha2::{Digest as _, Sha256};
 
 use super::{Delivery, DeliveryMetadata, Event, Payload, RetryRequested, Source, SourceSettings, target_of_url};
 use crate::json::{self, Object};
 use crate::outcome::{Handled, Reply};
-use crate::verify::{HookSignature, RequestUrl, SignatureHeaders, UnverifiedBody};
+use crate::verify::{HookSignature, RequestUrl, SignatureHeaders, UnverifiedBody, sha256_hex};
 
 /// What a path ends in where GitLab's pipeline hooks arrive: no group of GitLab can be called `-`.
 const HOOK_PATH: &str = "-/hooks/gitlab";
@@ -43,7 +42,7 @@ pub fn parse(root: &Object, settings: &SourceSettings) -> Event {
     let query = root.string("rawQueryString").unwrap_or_default();
     let decoded = RequestUrl::new(path, "").path();
     let is_hook = decoded == HOOK_PATH || decoded.strip_suffix(HOOK_PATH).is_some_and(|base| base.ends_with('/'));
-    let headers = Headers::of(root);
+    let headers = Headers::new(root);
     let mut metadata = DeliveryMetadata::new(Source::Http);
     let max_bytes = if is_hook { MAX_HOOK_BYTES } else { settings.max_message_bytes };
     let payload = match body(root, max_bytes) {
@@ -93,15 +92,14 @@ fn without_stage<'a>(path: &'a str, context: &Object) -> &'a str {
 /// What makes a hook itself: GitLab's `webhook-id`, which a resent hook keeps, else the SHA-256 of its body.
 fn hook_id(body: &str, headers: &Headers) -> String {
     let fits = |id: &&str| (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
-    let digest = || Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect();
-    headers.get("webhook-id").filter(fits).map_or_else(digest, str::to_owned)
+    headers.get("webhook-id").filter(fits).map_or_else(|| sha256_hex(body), str::to_owned)
 }
 
 /// A request's headers, their names in lower case. A number or a boolean counts as its text.
 struct Headers(Vec<(String, String)>);
 
 impl Headers {
-    fn of(root: &Object) -> Self {
+    fn new(root: &Object) -> Self {
         let headers = root.object("headers").ok().flatten().unwrap_or_default();
         let text =
             |(name, value): (&str, &RawValue)| Some((name.to_ascii_lowercase(), super::scalar(value)?.into_owned()));

@@ -18,8 +18,8 @@ proptest! {
     #[test]
     fn any_event_is_parsed_or_refused_with_a_hint(text in json()) {
         let payload: &RawValue = serde_json::from_str(&text).unwrap();
-        if let Err(refusal) = super::parse(payload, &SETTINGS) {
-            prop_assert!(refusal.to_string().contains("hint: "));
+        if let Err(error) = super::parse(payload, &SETTINGS) {
+            prop_assert!(error.to_string().contains("hint: "));
         }
     }
 

@@ -33,7 +33,7 @@ pub enum Metric {
     RunsUnauthenticated,
     /// Dead letters whose run was ended in Glint.
     RunsDeadLettered,
-    /// Refusals that only the operator can mend: secrets that are missing, denied or unusable.
+    /// Faults that only the operator can fix: secrets that are missing, denied or unusable.
     OperatorFaults,
     /// Claims that Glint's answer did not show.
     ClaimsNotKept,

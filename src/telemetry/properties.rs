@@ -7,7 +7,7 @@ use secrecy::SecretString;
 
 use super::redaction::Redactor;
 
-/// A secret of at least eight characters; what is shorter has no beginning that could give it away.
+/// A secret of at least eight characters, the shortest that is removed.
 fn secret() -> impl Strategy<Value = String> {
     prop_oneof![
         "[A-Za-z0-9]{8,40}",

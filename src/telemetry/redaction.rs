@@ -1,4 +1,4 @@
-//! Takes secrets out of foreign words: the last line of defence, not the first.
+//! Removes secrets from texts of upstreams and from every printed line. The code avoids printing secrets; this catches what slips through.
 
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
@@ -8,17 +8,17 @@ use crate::http::percent_encode;
 use crate::json;
 
 const MASK: &str = "[redacted]";
-/// This much of a secret is enough to give it away. A shorter one is not hidden: it would be found in every other word.
+/// The shortest part of a secret that is removed. A shorter secret is left: it would be found in ordinary words.
 const MIN_CHARACTERS: usize = 8;
 /// The longest text of an upstream that is passed on.
 const MAX_LENGTH: usize = 500;
 
-/// How secrets of GitLab, its hooks and Glint's logins begin, and those of them whose beginning base64 keeps apart from the rest.
+/// Known token prefixes, plain and base64-encoded.
 const PREFIXES: [&str; 11] =
     ["glptt-", "glpat-", "gldt-", "glcbt-", "glrt-", "glsoat-", "whsec_", JWT, "Z2xwdHQt", "Z2xwYXQt", "d2hzZWNf"];
 const JWT: &str = "eyJ";
 
-/// Hides secrets in words that others chose. Made once for the secrets of a conversation: their spellings are what costs.
+/// Removes secrets from text. Built once for all texts of one exchange, since listing the spellings of a secret costs most.
 pub struct Redactor {
     spellings: Vec<Spelling>,
     /// The first bytes of what is to be hidden, and the second ones: most words are passed over by these alone.
@@ -29,7 +29,7 @@ pub struct Redactor {
 /// One form in which an upstream may echo a secret.
 struct Spelling {
     text: String,
-    /// So many characters of it stand for as much of the secret as gives it away.
+    /// How many characters of it encode the shortest part of the secret that is removed.
     min_characters: usize,
 }
 

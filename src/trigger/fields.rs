@@ -1,4 +1,4 @@
-//! Judges the fields that choose project, ref and variables: each by its own name, and a wrong type is never taken for absent.
+//! Parses the fields that choose project, ref and variables. A wrong type is invalid, never taken for absent.
 
 use serde_json::value::RawValue;
 

@@ -5,11 +5,11 @@ use std::borrow::Cow;
 /// The message as it is sent on. With `escape_dollar` each `$` is doubled: old `GitLabs` expand variables inside `TRIGGER_PAYLOAD` too, and
 /// turn `$$` back into `$` for the job.
 pub fn escape_dollars(message: Cow<'_, str>, escape_dollar: bool) -> Cow<'_, str> {
-    if escape_dollar { with_dollars_doubled(&message).into() } else { message }
+    if escape_dollar { double_dollars(&message).into() } else { message }
 }
 
 /// `$` stands only inside JSON's strings, where it may also be written `\u0024`.
-fn with_dollars_doubled(text: &str) -> String {
+fn double_dollars(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 16);
     let mut rest = text;
     while let Some(index) = rest.find(['$', '\\']) {

@@ -22,16 +22,16 @@ fn build(inputs: &str, inputs_as_inputs: bool, escape_dollar: bool) -> Result<Bu
     let Ok(Message::Run(run)) = message::parse(text, None) else { return Ok(None) };
     let secret = SecretString::from("glint-sandbox-client-secret-0123456789");
     match build_trigger_request(&run, &UrlTarget::default(), &policy, &secret) {
-        Ok(mut plan) => {
-            plan.set_run_token("r_1", "v1,x");
-            let body = plan.body.iter();
+        Ok(mut request) => {
+            request.set_run_token("r_1", "v1,x");
+            let body = request.body.iter();
             let body = body.map(|(name, value)| ((*name).to_owned(), serde_json::from_str(value).unwrap_or_default()));
-            let payload = plan.body.iter().find(|(name, _)| *name == "port_payload").unwrap();
+            let payload = request.body.iter().find(|(name, _)| *name == "port_payload").unwrap();
             Ok(Some((body.collect(), payload.1.clone().into_owned())))
         }
-        Err(refusal) => {
-            prop_assert!(!refusal.hint.is_empty() && refusal.what.len() < 1000);
-            prop_assert!(!refusal.what.contains(char::is_control), "{:?}", refusal.what);
+        Err(error) => {
+            prop_assert!(!error.hint.is_empty() && error.what.len() < 1000);
+            prop_assert!(!error.what.contains(char::is_control), "{:?}", error.what);
             Ok(None)
         }
     }

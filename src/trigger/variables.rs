@@ -113,7 +113,7 @@ impl UserInputs {
     /// The body's member: always an object, since GitLab refuses `"variables": null`; no `inputs` at all where there are none.
     pub fn member(&self) -> Option<(&'static str, Cow<'static, str>)> {
         match self {
-            Self::Variables(values) => Some(("variables", json::written(&Strings(values)).into())),
+            Self::Variables(values) => Some(("variables", json::to_text(&Strings(values)).into())),
             Self::Inputs(values) if values.is_empty() => None,
             Self::Inputs(values) => {
                 let pair = |(name, value): &(String, Zeroizing<String>)| [&json::quote(name), ":", value].concat();

@@ -188,7 +188,7 @@ fn signed_texts_of_a_record(text: &str) -> Vec<String> {
     raw.into_iter().chain(compact).collect()
 }
 
-/// `text` without white space. `None` for what is nested too deeply to be walked through: nobody has vouched for it yet.
+/// `text` without white space. `None` for what is nested too deeply to be walked through: it is not verified yet.
 fn compact(text: &str) -> Option<String> {
     const MAX_JSON_DEPTH: usize = 64;
     if json::is_deeper(text, MAX_JSON_DEPTH) { None } else { json::compact(serde_json::from_str(text).ok()?).ok() }

@@ -1,4 +1,4 @@
-//! Property tests of signatures: the genuine one is believed, whatever stands beside it, and nothing else is.
+//! Property tests of signatures: the genuine one is accepted, whatever stands beside it, and no other is.
 
 use chrono::{DateTime, Utc};
 use proptest::prelude::*;

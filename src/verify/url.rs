@@ -1,6 +1,6 @@
 //! Verifies what the URL of a webhook says: Glint signs the body and not the URL, and one key signs its webhooks to everybody.
 //!
-//! So path and query are believed only where the action's own URL ends in them, or where they carry a key that was made for them.
+//! So path and query are trusted only where the action's own URL ends in them, or where they carry a key that was made for them.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -51,7 +51,7 @@ impl RequestUrl {
     ///
     /// Its host may be that of a proxy, and its path may begin with a stage or a base path. A path that names nothing is the end of every URL:
     /// there the action's must be just as empty, or have the `host` that was asked.
-    pub fn is_end_of(&self, action_url: &str, host: Option<&str>) -> Option<bool> {
+    pub fn matches_end_of(&self, action_url: &str, host: Option<&str>) -> Option<bool> {
         let url = url::Url::parse(action_url.trim()).ok().filter(|url| url.has_host() && !action_url.contains("{{"))?;
         let action = Self::new(url.path(), url.query().unwrap_or_default());
         if self.segments.is_empty() {
@@ -120,7 +120,7 @@ mod tests {
             ("/", "https://fn.example.com/prod/"),
         ] {
             assert_eq!(
-                RequestUrl::parse(request).is_end_of(action, Some("fn.example.com")),
+                RequestUrl::parse(request).matches_end_of(action, Some("fn.example.com")),
                 Some(true),
                 "{request} {action}"
             );
@@ -140,13 +140,13 @@ mod tests {
             ("/", "https://hooks.example.com/for/others"),
         ] {
             assert_eq!(
-                RequestUrl::parse(request).is_end_of(action, Some("fn.example.com")),
+                RequestUrl::parse(request).matches_end_of(action, Some("fn.example.com")),
                 Some(false),
                 "{request} {action}"
             );
         }
         for action in ["", "acme/shop", "https://fn.example.com/{{ .inputs.project }}", "mailto:a@example.com"] {
-            assert_eq!(RequestUrl::parse("/acme/shop").is_end_of(action, None), None, "{action}");
+            assert_eq!(RequestUrl::parse("/acme/shop").matches_end_of(action, None), None, "{action}");
         }
     }
 

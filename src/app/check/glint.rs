@@ -1,4 +1,4 @@
-//! Glint: its credentials, a login, its clock, and what it shows of runs.
+//! Checks Glint: its credentials, a login, its clock, and what it shows of runs.
 
 use std::time::SystemTime;
 

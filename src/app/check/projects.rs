@@ -1,4 +1,4 @@
-//! Each project: its trigger token, and how far the read token reaches in it.
+//! Checks each project: its trigger token, and what the read token may read.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -94,8 +94,8 @@ async fn check_project(context: &Context, path: &str, read_token: Option<&Secret
     lines
 }
 
-/// What the URL of a webhook action ends in: the project's path and `query`, with the key that makes this function believe both. The
-/// key proves a URL, and no sender: whoever knows it cannot sign.
+/// What the URL of a webhook action ends in: the project's path and `query`, with the key that proves both. The key proves a URL
+/// and no sender: it cannot sign a message.
 async fn proven_url(context: &Context, project: &Project, query: &str) -> Option<String> {
     let token = context.app.secrets.trigger_token(project, context.freshness()).await.ok()??.value;
     let url = if query.is_empty() { format!("/{project}?") } else { format!("/{project}?{query}&") };

@@ -1,4 +1,4 @@
-//! The answer of the check: one line for each thing.
+//! The report of the check: one line for each thing.
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -47,7 +47,7 @@ impl CheckReport {
 
     /// The report as JSON, each check in a line of its own: the console and the AWS CLI show it as it comes.
     pub fn to_json(&self) -> Box<RawValue> {
-        let lines: Vec<String> = self.checks.iter().map(json::written).collect();
+        let lines: Vec<String> = self.checks.iter().map(json::to_text).collect();
         let text = format!("{{\"ok\": {}, \"checks\": [\n  {}\n]}}\n", self.ok, lines.join(",\n  "));
         RawValue::from_string(text).expect("it is made of JSON")
     }

@@ -1,4 +1,4 @@
-//! What the settings come to: upstreams, certificates, optional secrets, the queue.
+//! Checks the settings: upstreams, certificates, optional secrets, the queue.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,7 +69,8 @@ pub async fn check_hook_secret(context: &Context) -> Line {
 pub async fn check_read_token(context: &Context) -> (Line, Option<Arc<SecretString>>) {
     const NAME: &str = "read token";
     const VARIABLE: &str = "GITLAB_READ_SECRET_ID";
-    const OFF: &str = "pipelines that GitLab did not confirm are not looked up, and lost hooks are not made up for";
+    const OFF: &str =
+        "pipelines that GitLab did not confirm are not looked up, and a run whose hook was lost stays in progress";
     let Some(id) = &context.app.config.read_secret_id else {
         return (Line::ok(NAME, format!("`{VARIABLE}` is not set: {OFF}")), None);
     };

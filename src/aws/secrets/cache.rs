@@ -1,4 +1,4 @@
-//! One read of a secret version however many ask, for as long as it may be kept, and parsed once.
+//! Caches one version of a secret: concurrent callers share one read, and each value is parsed once.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,4 +1,4 @@
-//! Why a secret could not be read, and what of AWS's errors says so.
+//! Errors of reading a secret, made from those of AWS.
 
 use std::time::Duration;
 

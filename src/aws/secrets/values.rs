@@ -1,4 +1,4 @@
-//! Reads the values of secrets, in every form in which consoles, pipes and editors leave them. Pure.
+//! Parses the values of secrets, in every form in which consoles, pipes and editors leave them. Pure.
 //!
 //! White space, control characters, a BOM and zero-width spaces around a value are dropped, and a blank value is none.
 

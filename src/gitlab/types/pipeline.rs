@@ -1,4 +1,4 @@
-//! A pipeline, and what GitLab says of it.
+//! A pipeline, its status and its events.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -160,7 +160,7 @@ pub struct PipelineEvent {
 
 impl PipelineEvent {
     /// That `pipeline` is in `status`, and nothing else.
-    pub fn of(pipeline: Pipeline, project: String, status: PipelineStatus) -> Self {
+    pub fn new(pipeline: Pipeline, project: String, status: PipelineStatus) -> Self {
         Self {
             pipeline,
             project,

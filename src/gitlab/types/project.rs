@@ -1,4 +1,4 @@
-//! Where a project is in GitLab.
+//! A GitLab project, by its path or its id.
 
 use std::fmt;
 

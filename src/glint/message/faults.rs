@@ -1,4 +1,4 @@
-//! Says what a message that cannot be read seems to be, so that its sender knows what to change.
+//! Describes a message that cannot be read, so that its sender knows what to change.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Reads what a message asks for: from Glint's own `payload`, or from what a template put at the root.
+//! Parses a run request: from Glint's own `payload`, or from the members that a template put at the root.
 
 use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
