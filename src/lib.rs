@@ -63,7 +63,7 @@ mod verify;
 pub use app::{App, Clock, Failure, Invocation};
 pub use aws::report_init_error;
 pub use config::{Config, Faults, LogFormat, LogLevel, UserInputsAs, VARIABLES};
-pub use telemetry::{init as init_logging, print_fatal, report_panics};
+pub use telemetry::{init as init_logging, print_error, print_fatal, report_panics};
 pub use verify::url_key;
 
 // The figures send what the function sent through it, to tell what of an invocation's time its transport takes.

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use glint_gitlab_trigger::{
-    App, Clock, Config, Failure, Invocation, LogLevel, init_logging, print_fatal, report_init_error, report_panics,
+    App, Clock, Config, Failure, Invocation, LogLevel, init_logging, print_error, print_fatal, report_init_error,
+    report_panics,
 };
 use http_body_util::BodyExt as _;
 use lambda_runtime::layers::TracingLayer;
@@ -28,8 +29,10 @@ async fn main() -> ExitCode {
     report_panics(level, SystemTime::now);
     let has_runtime = std::env::var_os(RUNTIME_API).is_some();
     if !has_runtime {
-        eprintln!("error: this is a Lambda bootstrap, and `{RUNTIME_API}` names no Runtime API to take events from");
-        eprintln!("  hint: `cargo run --example local` handles an event here, and `docs/deploy.md` says how to deploy");
+        print_error(&format!(
+            "error: this is a Lambda bootstrap, and `{RUNTIME_API}` names no Runtime API to take events from\n  \
+             hint: `cargo run --example local` handles an event here, and `docs/deploy.md` says how to deploy"
+        ));
     }
     let config = match Config::read(variable) {
         Ok(config) => config,

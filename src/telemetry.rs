@@ -64,6 +64,11 @@ pub fn report_panics(level: LogLevel, now: fn() -> SystemTime) {
     }));
 }
 
+/// Prints an error as text on standard error, for a person at a terminal.
+pub fn print_error(text: &str) {
+    eprintln!("{text}");
+}
+
 fn print_line(message: &str, set: LogLevel, now: SystemTime) {
     drop(writeln!(io::stderr().lock(), "{}", error_line(message, set, now)));
 }

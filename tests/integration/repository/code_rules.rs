@@ -6,7 +6,7 @@ use super::source_files::{File, files, relative, root, source_files};
 
 /// What may stand in some modules only, and why.
 const PLACES: [(&[&str], &[&str], &str); 6] = [
-    (&["reqwest::Client", "Client::builder", ".execute("], &["http"], "one HTTP client serves every upstream"),
+    (&["reqwest::Client", " Client::builder", ".execute("], &["http"], "one HTTP client serves every upstream"),
     (&["aws_sdk_secretsmanager", "aws_sdk_sqs"], &["aws"], "only clients reach the network"),
     (&["aws_lambda_events"], &["source"], "only `source` knows the event shapes of AWS"),
     (&["println!", "eprintln!", "io::stdout", "io::stderr"], &["telemetry"], "only `telemetry` prints"),
