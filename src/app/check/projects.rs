@@ -36,11 +36,11 @@ pub async fn check_projects(context: &Context, request: &Check, read_token: Opti
     let mut detail = if id.contains(PROJECT_PLACEHOLDER) {
         "each project has a secret of its own".to_owned()
     } else {
-        format!("it holds {} projects by their paths", paths.len())
+        format!("projects by their paths: {}", paths.len())
     };
     if !others.is_empty() {
         detail +=
-            &format!(" and {} by the agent's names, which are tried only if their paths are asked for", others.len());
+            &format!("; by the agent's names, which are tried only if their paths are asked for: {}", others.len());
     }
     let wanted = if request.projects.is_empty() { paths } else { request.projects.clone() };
     if wanted.is_empty() {
@@ -81,7 +81,10 @@ async fn check_project(context: &Context, path: &str, read_token: Option<&Secret
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
     let project = match Project::by_id(path).map_or_else(|| Project::parse_path(path), Ok) {
         Ok(project) => project,
-        Err(fault) => return vec![Line::fault(name, fault, "give the project's path as `group/sub/project`")],
+        Err(fault) => {
+            let what = if path.contains('/') { fault.to_string() } else { "it names no group".to_owned() };
+            return vec![Line::fault(name, what, "give the project's path as `group/sub/project`")];
+        }
     };
     let mut line = check_trigger_token(context, name, &project).await;
     if line.ok {

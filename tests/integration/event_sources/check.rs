@@ -143,6 +143,8 @@ async fn projects_can_be_asked_for_by_name() {
     let answer = checked(&world, &asked).await;
     assert_eq!(faults(&answer), ["project `acme/backend/unknown`", "project `nonsense`"], "{answer:#}");
     assert_eq!(world.sandbox.journal.count(Call::Trigger), 1, "only what has a token is tried");
+    let line = answer["checks"].as_array().unwrap().iter().find(|line| line["check"] == "project `nonsense`");
+    assert_eq!(line.unwrap()["detail"], "it names no group", "{answer:#}");
 }
 
 #[tokio::test]
