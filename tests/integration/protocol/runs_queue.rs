@@ -8,10 +8,11 @@ use sandbox::{Call, Fault, Message};
 /// One receive of a new run that meets `fault` at each such call; how long its message is hidden then, in seconds.
 async fn hidden_after(call: Call, fault: Fault) -> i64 {
     let world = QUEUES.start().await;
-    world.sandbox.fail(call).first(3).with(fault);
+    world.sandbox.fail(call).every().with(fault);
     enqueue(&world.sandbox, "r_1");
     let event = next_event(&world.sandbox, 1).await.unwrap();
     one_receive(&world, &event).await;
+    world.sandbox.heal();
     let messages = world.sandbox.queue.messages();
     assert_eq!(messages.len(), 1, "it comes again");
     let hidden = messages[0].visible_at - world.sandbox.now();
