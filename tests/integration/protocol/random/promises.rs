@@ -133,6 +133,12 @@ fn ends_as_the_pipeline_ended(player: &Player) -> Result<(), String> {
     if end(player) == End::NotConfirmed && may_be_unconfirmed {
         return Ok(());
     }
+    // Where a second pipeline may be started, GitLab may also refuse it, which ends the run.
+    let is_second_refused =
+        run.summary.as_deref().is_some_and(|summary| summary.starts_with("No pipeline was started"));
+    if is_second_refused && !promises_one_pipeline(player) {
+        return Ok(());
+    }
     Err(format!("{} ({:?}), and pipeline {} is {}", run.status, run.summary, pipeline.id, pipeline.status))
 }
 
