@@ -5,11 +5,8 @@ the user's, which two more parameters name. Needs `aws-sam-translator` and PyYAM
 """
 
 import json
-import os
 import pathlib
 import sys
-
-os.environ.setdefault("AWS_DEFAULT_REGION", "eu-west-1")
 
 from samcli.yamlhelper import yaml_parse
 

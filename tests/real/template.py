@@ -7,7 +7,6 @@ import re
 import subprocess
 import time
 
-os.environ.setdefault("AWS_DEFAULT_REGION", "eu-west-1")
 os.environ["SAM_CLI_TELEMETRY"] = "0"
 
 from samcli.yamlhelper import yaml_parse
