@@ -22,6 +22,22 @@ fn webhook(world: &World, run: &str) -> Value {
     event
 }
 
+/// Posts the webhook of `r_1` and loses GitLab's answer, but only once a hook has told that its pipeline reached `status`. The webhook's answer, and
+/// the pipeline.
+async fn lose_answer_after_hook(world: &World, status: &str) -> ((u16, Value), u64) {
+    let trigger = world.sandbox.hold(Call::Trigger);
+    world.sandbox.fail(Call::Trigger).with(Fault::ResetAfter);
+    let request = webhook(world, "r_1");
+    let hook = async {
+        trigger.reached().await;
+        let pipeline = world.sandbox.gitlab.pipelines()[0].id;
+        assert_eq!(world.pipeline_reaches(pipeline, status).await, 200);
+        trigger.release();
+        pipeline
+    };
+    tokio::join!(world.post(&request), hook)
+}
+
 /// GitLab's answer is lost, and a hook of the pipeline has come by then.
 #[rstest]
 #[tokio::test]
@@ -30,17 +46,7 @@ async fn a_hook_that_came_before_a_lost_answer_keeps_a_webhook_s_run_alive(
 ) {
     let world = World::builder().hooks(Handling::InPlace).start().await;
     world.sandbox.glint.run("r_1");
-    let trigger = world.sandbox.hold(Call::Trigger);
-    world.sandbox.fail(Call::Trigger).with(Fault::ResetAfter);
-    let request = webhook(&world, "r_1");
-    let hook = async {
-        trigger.reached().await;
-        let pipeline = world.sandbox.gitlab.pipelines()[0].id;
-        assert_eq!(world.pipeline_reaches(pipeline, status).await, 200);
-        trigger.release();
-        pipeline
-    };
-    let ((reply, words), pipeline) = tokio::join!(world.post(&request), hook);
+    let ((reply, words), pipeline) = lose_answer_after_hook(&world, status).await;
     assert_eq!((reply, &words["outcome"]), (200, &json!("Duplicate")), "{words}");
     assert_eq!(world.run("r_1").status, "IN_PROGRESS", "nothing is in doubt: the pipeline has spoken");
     assert_eq!(world.pipeline_reaches(pipeline, "success").await, 200);
@@ -51,17 +57,7 @@ async fn a_hook_that_came_before_a_lost_answer_keeps_a_webhook_s_run_alive(
 async fn a_final_hook_before_a_lost_answer_decides_how_a_webhook_s_run_ends() {
     let world = World::builder().hooks(Handling::InPlace).start().await;
     world.sandbox.glint.run("r_1");
-    let trigger = world.sandbox.hold(Call::Trigger);
-    world.sandbox.fail(Call::Trigger).with(Fault::ResetAfter);
-    let request = webhook(&world, "r_1");
-    let hook = async {
-        trigger.reached().await;
-        let pipeline = world.sandbox.gitlab.pipelines()[0].id;
-        assert_eq!(world.pipeline_reaches(pipeline, "success").await, 200);
-        trigger.release();
-        pipeline
-    };
-    let ((reply, _), pipeline) = tokio::join!(world.post(&request), hook);
+    let ((reply, _), pipeline) = lose_answer_after_hook(&world, "success").await;
     assert_eq!(reply, 200);
     world.assert_ended_once("r_1", pipeline, "success");
     assert_eq!(world.endings("r_1").1, 1);
