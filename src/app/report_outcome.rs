@@ -73,21 +73,33 @@ async fn report_deferred(
             .await
             .unwrap_or(Outcome::Deferred(retry_later));
     }
-    let patch = if known.claim == Claim::None {
-        let label = messages::WAITING_TO_RETRY;
-        let is_wanted = known.is_seen
-            && known.label.as_deref() != Some(label)
-            && messages::may_replace(known.label.as_deref(), label);
-        is_wanted.then(|| RunPatch::label(label))
-    } else {
-        Some(take_back_patch(&run.id))
-    };
-    if let Some(patch) = patch
+    if let Some(patch) = waiting_patch(context, run, known).await
         && let Err(error) = context.glint(context.app.glint.patch_once(&run.id, &patch, context.freshness())).await
     {
         tracing::debug!(run_id = run.id.as_str(), "run `{}` could not be marked as waiting: {error}", run.id);
     }
     Outcome::Deferred(retry_later)
+}
+
+/// The patch that shows the run as waiting, and takes back a claim that may stand. `None` where there is nothing to write.
+async fn waiting_patch(context: &Context, run: &RunRequest, known: &LastKnown) -> Option<RunPatch> {
+    let label = messages::WAITING_TO_RETRY;
+    let may_replace = |current: Option<&str>| messages::may_replace(current, label);
+    match known.claim {
+        Claim::None => {
+            let is_wanted =
+                known.is_seen && known.label.as_deref() != Some(label) && may_replace(known.label.as_deref());
+            is_wanted.then(|| RunPatch::label(label))
+        }
+        // A claim that did not arrive left the label that somebody else had set, and so does this patch.
+        Claim::Possible if !may_replace(known.label.as_deref()) => match context.run_state(&run.id).await {
+            Ok(state) if !may_replace(state.label.as_deref()) => {
+                Some(RunPatch { status_label: None, ..take_back_patch(&run.id) })
+            }
+            _ => Some(take_back_patch(&run.id)),
+        },
+        Claim::Possible | Claim::Written => Some(take_back_patch(&run.id)),
+    }
 }
 
 async fn report_unconfirmed(

@@ -53,8 +53,11 @@ impl Glint {
     ) -> Result<PatchResult, GlintError> {
         match self.send_patch(id, patch, Repeat::UnlessLost, freshness).await {
             Ok(response) => Ok(PatchResult::Applied(response)),
-            Err(GlintError::Refused { .. }) if patch.external_run_id.is_some() => {
+            Err(refused @ GlintError::Refused { .. }) if patch.external_run_id.is_some() => {
                 let patch = RunPatch { external_run_id: None, ..patch.clone() };
+                if patch == RunPatch::default() {
+                    return Err(refused);
+                }
                 self.send_patch(id, &patch, Repeat::UnlessLost, freshness).await.map(PatchResult::Applied)
             }
             Err(error) => Err(error),

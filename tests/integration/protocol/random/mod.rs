@@ -67,10 +67,14 @@ fn play(history: &History) -> Result<End, String> {
 }
 
 /// Plays so many histories of one source, and prints how the runs ended by what Glint shows and whether pipelines can be looked up.
+///
+/// `FIRST_SEED=409 HISTORIES=1` plays the history of one seed alone.
 fn play_seeds(source: Source, count: u64) {
     let mut figures: BTreeMap<String, BTreeMap<End, usize>> = BTreeMap::new();
     let mut reports = Vec::new();
-    let first = std::env::var("FIRST_SEED").map_or(0, |seed| seed.parse().expect("`FIRST_SEED` is a number"));
+    let number =
+        |name: &str| Some(std::env::var(name).ok()?.parse::<u64>().unwrap_or_else(|_| panic!("`{name}` is no number")));
+    let (first, count) = (number("FIRST_SEED").unwrap_or(0), number("HISTORIES").unwrap_or(count));
     for seed in first..first + count {
         let (history, result) = play_seed(source, seed);
         let SetUp { glint, read_token, .. } = history.set_up;

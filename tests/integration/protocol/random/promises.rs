@@ -134,8 +134,9 @@ fn ends_as_the_pipeline_ended(player: &Player) -> Result<(), String> {
         return Ok(());
     }
     // Where a second pipeline may be started, GitLab may also refuse it, which ends the run.
-    let is_second_refused =
-        run.summary.as_deref().is_some_and(|summary| summary.starts_with("No pipeline was started"));
+    let is_second_refused = run.summary.as_deref().is_some_and(|summary| {
+        summary.starts_with("No pipeline was started") || summary.starts_with("GitLab did not start the pipeline")
+    });
     if is_second_refused && !promises_one_pipeline(player) {
         return Ok(());
     }
