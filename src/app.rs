@@ -1,5 +1,6 @@
 //! Handles one Lambda invocation, from event to response.
 
+mod apply_pipeline_event;
 mod attempt;
 mod authorize_url;
 mod batch;
@@ -10,7 +11,6 @@ mod dead_letter;
 mod enqueue;
 mod find_pipeline;
 mod log_outcome;
-mod move_run;
 mod old_claim;
 mod outputs;
 mod prove_event;
@@ -38,16 +38,16 @@ use crate::deadlines::WARM_UP_TIMEOUT;
 use crate::gitlab::GitLab;
 use crate::glint::Glint;
 use crate::glint::credentials::{Credentials, LoadCredentials, Loaded, NoCredentials, Wanted};
-use crate::glint::run::{Backend, RunRequest};
+use crate::glint::run::{InvocationType, RunRequest};
 use crate::http::{BaseUrl, Http};
 use crate::outcome::{Handled, Outcome};
 use crate::source::{self, DeliveryMetadata, Event, Source, SourceSettings};
 use crate::telemetry::Metric;
-use crate::trigger::Policy;
+use crate::trigger::TriggerOptions;
 use crate::verify::VerifyError;
 use crate::{aws, json, trigger};
-use attempt::Attempt;
-use context::{Context, GlintShows, Services};
+use attempt::AttemptResult;
+use context::{Context, GlintVisibility, Services};
 use enqueue::Enqueued;
 use verify_delivery::Task;
 use warm_up::{Needs, warm_up};
@@ -89,7 +89,7 @@ impl App {
         if let Some(warning) = &config.trusted_certificates.warning {
             tracing::warn!("{warning}");
         }
-        let policy = Policy {
+        let options = TriggerOptions {
             inputs_as_inputs: config.user_inputs_as == UserInputsAs::Inputs,
             escape_dollar: config.escape_dollar,
             allow_variables: config.allow_variables.clone(),
@@ -99,14 +99,14 @@ impl App {
         let settings =
             SourceSettings { dead_letter_queue_arn: config.dead_letter_queue_arn.clone(), max_message_bytes };
         let services = Arc::new(Services {
-            policy,
+            trigger_options: options,
             glint: Glint::new(http.for_upstream()?, BaseUrl::parse(&config.glint_url)?, load_credentials(&secrets)),
             secrets,
             gitlab: GitLab::new(http.for_upstream()?, BaseUrl::parse(&config.gitlab_url)?),
             queue: config.runs_queue_url.as_deref().map(|url| Queue::new(aws::sqs_client(&config.aws, &http), url)),
             config,
             clock,
-            glint_shows: GlintShows::default(),
+            glint_visibility: GlintVisibility::default(),
         });
         Ok(Arc::new(Self { services, settings, http }))
     }
@@ -188,7 +188,12 @@ async fn handle_task(context: &Context, task: Task, metadata: DeliveryMetadata) 
         }
         Task::Follow(event) => {
             let is_final = metadata.source.is_final_attempt(context.app.config.max_receives, context.utc());
-            move_run::handle_pipeline_event(context, &event, is_final || metadata.source.is_dead_letter_queue()).await
+            apply_pipeline_event::handle_pipeline_event(
+                context,
+                &event,
+                is_final || metadata.source.is_dead_letter_queue(),
+            )
+            .await
         }
         Task::Report(report) => Handled::new(run_id, report_run::apply_report(context, report, &metadata).await),
     };
@@ -201,9 +206,9 @@ async fn handle_run(context: &Context, run: &RunRequest, metadata: &DeliveryMeta
         return Handled::new(Some(run.id.clone()), outcome);
     }
     if metadata.source.is_dead_letter_queue() {
-        return dead_letter::end_dead_run(context, run, metadata).await;
+        return dead_letter::end_dead_lettered_run(context, run, metadata).await;
     }
-    let attempt: Attempt = start_run::start_run(context, run, metadata).await;
+    let attempt: AttemptResult = start_run::start_run(context, run, metadata).await;
     report_outcome::report_outcome(context, run, metadata, attempt).await
 }
 
@@ -211,29 +216,29 @@ async fn handle_run(context: &Context, run: &RunRequest, metadata: &DeliveryMeta
 fn ensure_ours(run: &RunRequest, metadata: &DeliveryMetadata) -> Result<(), Outcome> {
     let is_webhook_url = matches!(metadata.source, Source::Http);
     match &run.backend {
-        Backend::Other(_) => Err(Outcome::Ignored("the action's backend is not GitLab")),
+        InvocationType::Other(_) => Err(Outcome::Ignored("the action's backend is not GitLab")),
         // At the URL itself the sender waits for an answer, and its operator can change the URL: the trigger request is invalid.
-        Backend::Webhook if metadata.target.project.is_none() && !is_webhook_url => {
+        InvocationType::Webhook if metadata.target.project.is_none() && !is_webhook_url => {
             Err(Outcome::Ignored("the webhook's message names no project"))
         }
         // Glint's topic carries the runs of every backend, and a templated message need not say whose it is.
-        Backend::Unnamed if matches!(metadata.source, Source::Kafka { .. }) => {
+        InvocationType::Unnamed if matches!(metadata.source, Source::Kafka { .. }) => {
             Err(Outcome::Ignored("the message names no GitLab project"))
         }
-        Backend::Webhook | Backend::GitLab | Backend::Unnamed => Ok(()),
+        InvocationType::Webhook | InvocationType::GitLab | InvocationType::Unnamed => Ok(()),
     }
 }
 
 /// Lets the Glint client read its credentials, without knowing from where.
 fn load_credentials(secrets: &Arc<Secrets>) -> LoadCredentials {
     let secrets = Arc::clone(secrets);
-    Box::new(move |wanted, freshness| {
+    Box::new(move |wanted, limits| {
         let secrets = Arc::clone(&secrets);
         Box::pin(async move {
             let cached = match wanted {
-                Wanted::Current => secrets.glint(freshness).await.map(Some),
+                Wanted::Current => secrets.glint(limits).await.map(Some),
                 Wanted::NewerThan(version) => {
-                    secrets.refresh_glint(&version, freshness).await.map(|refresh| match refresh {
+                    secrets.refresh_glint(&version, limits).await.map(|refresh| match refresh {
                         Refresh::Changed(newer) => Some(newer),
                         Refresh::Unchanged | Refresh::NotDue { .. } => None,
                     })

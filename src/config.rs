@@ -143,7 +143,7 @@ impl Config {
             },
             function_name: read.text("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_else(|| "glint-gitlab-trigger".to_owned()),
         };
-        read.check_tokens_secret_id(&config);
+        read.reject_overlapping_tokens_secret_id(&config);
         read.finish(config)
     }
 }

@@ -8,9 +8,9 @@ use std::time::{Duration, SystemTime};
 use chrono::TimeDelta;
 use tokio::time::Instant;
 
-/// What a caller asks of a call: data no older than `now`, and an answer by `deadline`.
+/// The limits of a call: cached data must still be valid at `now`, and the answer has to be there by `deadline`.
 #[derive(Clone, Copy, Debug)]
-pub struct Freshness {
+pub struct CallLimits {
     pub now: SystemTime,
     pub deadline: Instant,
 }
@@ -75,8 +75,8 @@ pub const MAX_RECORD_AGE: TimeDelta = TimeDelta::minutes(15);
 // Claims.
 /// GitLab aborts requests after 60 s, so a pipeline that is still missing after this will not appear.
 pub const CLAIM_TTL: TimeDelta = TimeDelta::seconds(90);
-/// How far GitLab's clock may lie behind Glint's: a pipeline is looked for from so long before its run was created.
-pub const LOOKUP_MARGIN: TimeDelta = TimeDelta::minutes(10);
+/// How far the clocks of GitLab and Glint may be apart: a pipeline is looked for from so long before its run was created.
+pub const MAX_CLOCK_SKEW: TimeDelta = TimeDelta::minutes(10);
 /// Where Glint does not show when a run was created: no message waits longer than this.
 pub const MAX_MESSAGE_AGE: TimeDelta = TimeDelta::days(14);
 /// How long a final attempt waits between two looks at the pipelines.
@@ -89,6 +89,12 @@ pub const MAX_READ_LAG: TimeDelta = TimeDelta::minutes(1);
 pub const REPORT_GRACE: TimeDelta = TimeDelta::minutes(1);
 /// A dead letter whose pipeline cannot be looked up is tried for so long before its run is ended.
 pub const MAX_DEAD_LETTER_AGE: TimeDelta = TimeDelta::hours(1);
+/// No delivery works any more on a claim that has not changed for so long: the sweep ends it.
+pub const MAX_CLAIM_AGE: TimeDelta = TimeDelta::days(1);
+/// A claim of this age is ended although its pipeline cannot be looked up.
+pub const MAX_UNREADABLE_CLAIM_AGE: TimeDelta = TimeDelta::days(2);
+/// SQS keeps no message for longer than [`MAX_MESSAGE_AGE`], so no delivery works on a run of this age, whoever else writes to it.
+pub const MAX_RUN_AGE: TimeDelta = TimeDelta::days(15);
 
 // Signatures.
 /// How far a webhook's signed time may lie from now, on either side.

@@ -12,7 +12,7 @@ mod session;
 pub use patch::PatchResult;
 pub use probe::Probe;
 pub use response::RunPage;
-pub use response::Shown;
+pub use response::VisibleFields;
 use session::Bearer;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -25,7 +25,7 @@ use serde::Serialize;
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use crate::deadlines::{Freshness, GLINT_TIMEOUT};
+use crate::deadlines::{CallLimits, GLINT_TIMEOUT};
 use crate::http::percent_encode;
 use crate::http::{BaseUrl, Http, Response, SendError};
 use crate::json;
@@ -118,9 +118,9 @@ impl Glint {
     }
 
     /// The run's state.
-    pub async fn run(&self, id: &RunId, freshness: Freshness) -> Result<RunState, GlintError> {
+    pub async fn run(&self, id: &RunId, limits: CallLimits) -> Result<RunState, GlintError> {
         let path = &path_of(id);
-        self.repeated(freshness, |bearer| async move {
+        self.with_retries(limits, |bearer| async move {
             let answer = self.call(Method::GET, path, None, &bearer).await?;
             response::run(&answer.body).ok_or_else(unreadable)
         })
@@ -131,15 +131,15 @@ impl Glint {
     pub async fn runs_by_external_id(
         &self,
         external_id: &str,
-        freshness: Freshness,
+        limits: CallLimits,
     ) -> Result<Vec<RunState>, GlintError> {
-        self.list(&format!("actions/runs?external_run_id={external_id}&version=v2"), freshness).await
+        self.list(&format!("actions/runs?external_run_id={external_id}&version=v2"), limits).await
     }
 
     /// The runs in progress, as many as Glint lists at once: the first of them, or those behind `next`.
-    pub async fn active_runs(&self, next: Option<&str>, freshness: Freshness) -> Result<RunPage, GlintError> {
+    pub async fn active_runs(&self, next: Option<&str>, limits: CallLimits) -> Result<RunPage, GlintError> {
         let next = next.map(|token| format!("&next={}", percent_encode(token))).unwrap_or_default();
-        self.page(&format!("actions/runs?active=true&limit={MAX_RUNS}&version=v2{next}"), freshness).await
+        self.page(&format!("actions/runs?active=true&limit={MAX_RUNS}&version=v2{next}"), limits).await
     }
 
     /// Counts answers that were lost since the function started. A request whose answer was lost may be carried out later.
@@ -153,22 +153,22 @@ impl Glint {
     }
 
     /// Adds a line to the run's log. Sent once: a repetition would show.
-    pub async fn log(&self, id: &RunId, message: &str, freshness: Freshness) -> Result<(), GlintError> {
+    pub async fn log(&self, id: &RunId, message: &str, limits: CallLimits) -> Result<(), GlintError> {
         let path = &format!("actions/runs/{id}/logs");
-        let sent = self.authenticated(freshness, |bearer| async move {
+        let sent = self.with_login(limits, |bearer| async move {
             let body = request_body(&json!({ "message": bearer.redactor().redact(message) }));
             self.call(Method::POST, path, Some(body), &bearer).await
         });
-        tokio::time::timeout_at(freshness.deadline, sent).await.unwrap_or_else(|_| Err(GlintError::out_of_time()))?;
+        tokio::time::timeout_at(limits.deadline, sent).await.unwrap_or_else(|_| Err(GlintError::out_of_time()))?;
         Ok(())
     }
 
-    async fn list(&self, path: &str, freshness: Freshness) -> Result<Vec<RunState>, GlintError> {
-        Ok(self.page(path, freshness).await?.runs)
+    async fn list(&self, path: &str, limits: CallLimits) -> Result<Vec<RunState>, GlintError> {
+        Ok(self.page(path, limits).await?.runs)
     }
 
-    async fn page(&self, path: &str, freshness: Freshness) -> Result<RunPage, GlintError> {
-        self.repeated(freshness, |bearer| async move {
+    async fn page(&self, path: &str, limits: CallLimits) -> Result<RunPage, GlintError> {
+        self.with_retries(limits, |bearer| async move {
             let answer = self.call_for(MAX_LIST_BYTES, Method::GET, path, None, &bearer).await?;
             response::runs(&answer.body).ok_or_else(unreadable)
         })
@@ -176,14 +176,13 @@ impl Glint {
     }
 
     /// An authenticated call that may be repeated.
-    async fn repeated<T, F: Future<Output = Result<T, GlintError>>>(
+    async fn with_retries<T, F: Future<Output = Result<T, GlintError>>>(
         &self,
-        freshness: Freshness,
+        limits: CallLimits,
         call: impl Fn(Bearer) -> F,
     ) -> Result<T, GlintError> {
         let call = &call;
-        self.authenticated(freshness, |bearer| async move { retry(freshness.deadline, || call(bearer.clone())).await })
-            .await
+        self.with_login(limits, |bearer| async move { retry(limits.deadline, || call(bearer.clone())).await }).await
     }
 
     async fn call(

@@ -52,7 +52,7 @@ async fn main() -> ExitCode {
         }
     });
     tokio::select! {
-        Err(error) = run(Runtime::new(handler).layer(TracingLayer::new())) => {
+        Err(error) = serve_invocations(Runtime::new(handler).layer(TracingLayer::new())) => {
             tracing::error!("the runtime ended: {error}");
             ExitCode::FAILURE
         }
@@ -77,7 +77,7 @@ async fn build(config: Config, built: Arc<SetOnce<Arc<App>>>) -> Result<(), Stri
 ///
 /// [`Runtime::run`] ends the process where the client context or the Cognito identity that a caller sends is not of the shape that mobile
 /// apps send. Neither is used here, so both are left out.
-async fn run<S: Service<LambdaInvocation, Response = (), Error = Error>>(
+async fn serve_invocations<S: Service<LambdaInvocation, Response = (), Error = Error>>(
     runtime: Runtime<S>,
 ) -> Result<Infallible, Error> {
     const NEXT: &str = "/2018-06-01/runtime/invocation/next";

@@ -1,7 +1,7 @@
 //! What happened to a delivery. From that alone follow the report to Glint, the response to the source, and the metric.
 
+pub mod claim;
 pub mod deployment;
-pub mod memory;
 pub mod messages;
 mod report;
 #[cfg(test)]

@@ -17,9 +17,9 @@ pub trait Retry {
     fn out_of_time() -> Self;
 }
 
-/// Calls until it succeeds, fails for good, or `by` is reached, with jittered back-off in between.
+/// Calls until it succeeds, fails for good, or `deadline` is reached, with jittered back-off in between.
 pub async fn retry<T, E: Retry, F: Future<Output = Result<T, E>>>(
-    by: Instant,
+    deadline: Instant,
     call: impl FnMut() -> F,
 ) -> Result<T, E> {
     let pauses =
@@ -27,5 +27,5 @@ pub async fn retry<T, E: Retry, F: Future<Output = Result<T, E>>>(
     let repeated = call.retry(pauses).when(|error: &E| error.after().is_some_and(|least| least <= MAX_RETRY_DELAY));
     let repeated = repeated
         .adjust(|error: &E, pause: Option<Duration>| pause.map(|pause| pause.max(error.after().unwrap_or_default())));
-    tokio::time::timeout_at(by, repeated).await.unwrap_or_else(|_| Err(E::out_of_time()))
+    tokio::time::timeout_at(deadline, repeated).await.unwrap_or_else(|_| Err(E::out_of_time()))
 }

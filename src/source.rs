@@ -174,8 +174,8 @@ impl Source {
 
     /// Whether it delivers again what became this; `None` where it never does.
     pub fn redelivers(&self, handled: &Handled) -> Option<bool> {
-        let is_passed_over = matches!(self, Self::Kafka { .. }) && kafka::is_passed_over(handled);
-        (!matches!(self, Self::Http)).then(|| handled.should_redeliver() && !is_passed_over)
+        let is_skipped = matches!(self, Self::Kafka { .. }) && kafka::is_skipped(handled);
+        (!matches!(self, Self::Http)).then(|| handled.should_redeliver() && !is_skipped)
     }
 
     /// Which delivery attempt this is, as far as the source tells.

@@ -25,7 +25,7 @@ const MAX_JSON_DEPTH: usize = 32;
 
 /// What the operator decided about triggers.
 #[derive(Clone, Debug)]
-pub struct Policy {
+pub struct TriggerOptions {
     pub inputs_as_inputs: bool,
     /// Write `$` as `$$`: for GitLab versions that expand `$VAR` in what a trigger sends.
     pub escape_dollar: bool,
@@ -94,7 +94,7 @@ impl ValidationError {
 pub fn build_trigger_request<'a>(
     run: &'a RunRequest,
     target: &UrlTarget,
-    policy: &Policy,
+    options: &TriggerOptions,
     client_secret: &SecretString,
 ) -> Result<TriggerRequest<'a>, ValidationError> {
     let spec = run.spec.as_ref().map_err(|fault| {
@@ -111,14 +111,14 @@ pub fn build_trigger_request<'a>(
         None => (Field::UserInputs, &spec.inputs),
     };
     let values = if target.omit_user_inputs.unwrap_or(spec.omit_user_inputs) {
-        UserInputs::none(policy)
+        UserInputs::none(options)
     } else {
-        UserInputs::new(field, inputs, &spec.secret_inputs, policy, client_secret)?
+        UserInputs::new(field, inputs, &spec.secret_inputs, options, client_secret)?
     };
     let payload = if target.omit_payload.unwrap_or(spec.omit_payload) {
         Cow::Borrowed("{}")
     } else {
-        payload::escape_dollars(run.payload(), policy.escape_dollar)
+        payload::escape_dollars(run.payload(), options.escape_dollar)
     };
     let mut secrets = values.secrets(&spec.secret_inputs);
     secrets.push(client_secret.clone());
@@ -132,7 +132,7 @@ pub fn build_trigger_request<'a>(
 
 impl TriggerRequest<'_> {
     /// Lets the pipeline, and its hook, know the run that it is started for, and whether the hook may end it.
-    pub fn set_run_token(&mut self, run_id: &str, proof: &str) {
+    pub fn set_run_proof(&mut self, run_id: &str, proof: &str) {
         let mut glint = serde_json::json!({ "runId": run_id, "proof": proof });
         if !self.report_pipeline_status {
             glint["reportPipelineStatus"] = false.into();

@@ -2,14 +2,14 @@
 
 use tokio::time::Instant;
 
-use super::find_pipeline::Target;
-use crate::glint::Shown;
+use super::find_pipeline::PipelineQuery;
+use crate::glint::VisibleFields;
 use crate::glint::run::{RunRequest, RunState};
 use crate::outcome::Outcome;
 
 /// An attempt, before its outcome is reported.
 #[derive(Debug)]
-pub struct Attempt {
+pub struct AttemptResult {
     pub outcome: Outcome,
     pub known: LastKnown,
 }
@@ -33,7 +33,7 @@ pub struct LastKnown {
     /// Glint keeps no claim of this run, so that the next attempt would start it again.
     pub is_claim_hidden: bool,
     /// Where its pipeline would be.
-    pub target: Option<Target>,
+    pub query: Option<PipelineQuery>,
     /// Answers of Glint that were lost before the attempt, in this process.
     pub lost_answers_before: u64,
 }
@@ -54,7 +54,7 @@ impl LastKnown {
     }
 
     /// Takes over what a GET shows.
-    pub fn see(&mut self, state: &RunState) {
+    pub fn record_state(&mut self, state: &RunState) {
         self.seen_at = Some(Instant::now());
         self.label.clone_from(&state.label);
         self.links.clone_from(&state.links);
@@ -62,7 +62,7 @@ impl LastKnown {
     }
 
     /// Takes over what the answer to a PATCH shows, which is newer.
-    pub fn see_answer(&mut self, shown: &Shown) {
+    pub fn record_answer(&mut self, shown: &VisibleFields) {
         self.seen_at = Some(Instant::now());
         if !shown.links.is_empty() {
             self.links.clone_from(&shown.links);

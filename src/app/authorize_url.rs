@@ -56,7 +56,7 @@ pub async fn authorize_url(
 async fn verify_url_key(context: &Context, url: &RequestUrl, metadata: &DeliveryMetadata) -> Result<bool, Outcome> {
     let UrlTarget { key: Some(key), project: Some(path), .. } = &metadata.target else { return Ok(false) };
     let Ok(project) = project_of_url(path) else { return Ok(false) };
-    match context.app.secrets.trigger_token(&project, context.freshness()).await {
+    match context.app.secrets.trigger_token(&project, context.call_limits()).await {
         Ok(token) => Ok(token.is_some_and(|token| url.is_proven_by(key, &token.value))),
         Err(error) if error.is_transient() => Err(context.cannot_verify(&error)),
         Err(_) => Ok(false),

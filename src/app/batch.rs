@@ -15,11 +15,11 @@ use crate::outcome::{Handled, Outcome, RetryLater};
 use crate::source::{Delivery, DeliveryMetadata};
 use crate::telemetry::Metric;
 
-/// A delivery's place in its batch.
-type Place = usize;
+/// A delivery's position in its batch.
+type Position = usize;
 
 /// What is to be done for one run, in the order of its deliveries.
-type Group = Vec<(Place, Task, DeliveryMetadata)>;
+type Group = Vec<(Position, Task, DeliveryMetadata)>;
 
 /// Handles every delivery as far as it gets before the deadline, each task of a verified one with `handle`. The handled are in the order of the
 /// deliveries, each with the source's id for it; a delivery that has none by then is delivered again.
@@ -34,8 +34,8 @@ pub async fn handle_all<F: Future<Output = Handled>>(
     let mut results: Vec<Option<Handled>> = ids.iter().map(|_| None).collect();
     let groups = verified_groups(context, deliveries, &mut results).await;
     let mut done = select_all(groups.into_iter().map(|group| Box::pin(handle_group(context, group, &handle))));
-    while let Ok(Some((place, handled))) = timeout_at(context.response_deadline(), done.next()).await {
-        results[place] = Some(handled);
+    while let Ok(Some((position, handled))) = timeout_at(context.response_deadline(), done.next()).await {
+        results[position] = Some(handled);
     }
     // Cancels what still runs: it must not continue in the next invocation while its delivery is redelivered.
     drop(done);
@@ -48,28 +48,28 @@ pub async fn handle_all<F: Future<Output = Handled>>(
 
 /// Verifies all deliveries and groups what is left to do by run, each group in the order of its deliveries.
 async fn verified_groups(context: &Context, deliveries: Vec<Delivery>, results: &mut [Option<Handled>]) -> Vec<Group> {
-    let verified = |(place, delivery): (Place, Delivery)| async move {
+    let verified = |(position, delivery): (Position, Delivery)| async move {
         let fields = LogFields::delivery(&delivery.metadata, None);
-        (place, fields, catch_panic(verify_delivery(context, delivery)).await)
+        (position, fields, catch_panic(verify_delivery(context, delivery)).await)
     };
     let mut verifying: FuturesUnordered<_> = deliveries.into_iter().enumerate().map(verified).collect();
     let mut tasks = Vec::new();
-    while let Ok(Some((place, fields, verified))) = timeout_at(context.response_deadline(), verifying.next()).await {
+    while let Ok(Some((position, fields, verified))) = timeout_at(context.response_deadline(), verifying.next()).await {
         let handled = match verified {
             Ok((Ok(task), metadata)) => {
-                tasks.push((place, task, metadata));
+                tasks.push((position, task, metadata));
                 continue;
             }
             Ok((Err(outcome), _)) => Handled::new(None, outcome),
             Err(Panicked) => report_panic(context, None),
         };
-        results[place] = Some(log_outcome(context, handled, Instant::now(), &fields));
+        results[position] = Some(log_outcome(context, handled, Instant::now(), &fields));
     }
-    tasks.sort_by_key(|(place, ..)| *place);
+    tasks.sort_by_key(|(position, ..)| *position);
     let mut groups: Vec<Group> = Vec::new();
     let mut group_of: HashMap<String, usize> = HashMap::new();
     for task in tasks {
-        let index = *group_of.entry(task.1.key()).or_insert(groups.len());
+        let index = *group_of.entry(task.1.group_key()).or_insert(groups.len());
         if index == groups.len() {
             groups.push(Vec::new());
         }
@@ -83,9 +83,9 @@ fn handle_group<F: Future<Output = Handled>>(
     context: &Context,
     group: Group,
     handle: &impl Fn(Task, DeliveryMetadata) -> F,
-) -> impl Stream<Item = (Place, Handled)> {
+) -> impl Stream<Item = (Position, Handled)> {
     stream::unfold((group.into_iter(), false), async move |(mut rest, blocked)| {
-        let (place, task, metadata) = rest.next()?;
+        let (position, task, metadata) = rest.next()?;
         let (started, fields) = (Instant::now(), LogFields::delivery(&metadata, Some(&task)));
         let run_id = task.run_id().cloned();
         let is_hook = matches!(task, Task::Follow(_));
@@ -102,7 +102,7 @@ fn handle_group<F: Future<Output = Handled>>(
             // Whoever sends a hook is not told which run it is of.
             handled.run_id = None;
         }
-        Some(((place, handled), (rest, is_redelivered)))
+        Some(((position, handled), (rest, is_redelivered)))
     })
 }
 

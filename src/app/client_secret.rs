@@ -18,13 +18,13 @@ pub async fn match_client_secret<T>(
     if let Some(result) = verify(&current.value.client_secret) {
         return Ok(Some(result));
     }
-    let others = context.app.secrets.other_glint_versions(&current, context.freshness()).await?;
-    let mut others = others.iter().filter(|other| signed_at.is_none_or(|signed_at| holds(other, signed_at)));
+    let others = context.app.secrets.other_glint_versions(&current, context.call_limits()).await?;
+    let mut others = others.iter().filter(|other| signed_at.is_none_or(|signed_at| is_version_valid(other, signed_at)));
     Ok(others.find_map(|other| verify(&other.value.client_secret)))
 }
 
 /// Whether what another version of a key signed at this time holds: an hour after the next one was stored every sender has that, and more
 /// would leave a leaked key in use.
-pub fn holds<T>(other: &OtherVersion<T>, signed_at: DateTime<Utc>) -> bool {
+pub fn is_version_valid<T>(other: &OtherVersion<T>, signed_at: DateTime<Utc>) -> bool {
     other.superseded_at.is_none_or(|at| signed_at < DateTime::<Utc>::from(at) + ROTATION_OVERLAP)
 }

@@ -12,7 +12,7 @@ use crate::aws::queue_message::{KIND, MAC};
 use crate::aws::secrets::{Cached, SecretError, Secrets};
 use crate::aws::sqs::{Message, Queue};
 use crate::config::Config;
-use crate::deadlines::{CALL_MARGIN, Freshness, RESPONSE_MARGIN};
+use crate::deadlines::{CALL_MARGIN, CallLimits, RESPONSE_MARGIN};
 use crate::gitlab::{GitLab, LookupError};
 use crate::glint::credentials::Credentials;
 use crate::glint::run::{RunId, RunPatch, RunRequest, RunState};
@@ -20,7 +20,7 @@ use crate::glint::{Glint, GlintError, PatchResult};
 use crate::outcome::{Outcome, RetryLater};
 use crate::source::DeliveryMetadata;
 use crate::telemetry::{Metric, Metrics};
-use crate::trigger::Policy;
+use crate::trigger::TriggerOptions;
 use crate::verify::sign_queued;
 
 /// Tells the time of day. Real in Lambda; a simulation brings its own.
@@ -29,18 +29,18 @@ pub type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
 /// The settings and clients, built once and shared by all invocations.
 pub struct Services {
     pub config: Config,
-    pub policy: Policy,
+    pub trigger_options: TriggerOptions,
     pub secrets: Arc<Secrets>,
     pub glint: Glint,
     pub gitlab: GitLab,
     pub queue: Option<Queue>,
     pub clock: Clock,
-    pub glint_shows: GlintShows,
+    pub glint_visibility: GlintVisibility,
 }
 
 /// What this process has learned about the answers of this Glint.
 #[derive(Default)]
-pub struct GlintShows {
+pub struct GlintVisibility {
     /// An answer showed an `externalRunId`.
     pub external_id: AtomicBool,
     /// An answer to a claim showed no part of it, and the search did not find it.
@@ -74,7 +74,7 @@ impl Context {
     }
 
     /// How long the invocation still lasts.
-    pub fn left(&self) -> Duration {
+    pub fn time_left(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
@@ -88,14 +88,14 @@ impl Context {
         self.deadline.checked_sub(RESPONSE_MARGIN).unwrap_or(self.deadline)
     }
 
-    pub fn freshness(&self) -> Freshness {
-        Freshness { now: self.began, deadline: self.call_deadline() }
+    pub fn call_limits(&self) -> CallLimits {
+        CallLimits { now: self.began, deadline: self.call_deadline() }
     }
 
     /// Fails unless the invocation lasts for `enough`.
     pub fn ensure_time_left(&self, enough: Duration) -> Result<(), Outcome> {
         let too_late = || Outcome::Deferred(RetryLater::new("too little time is left in the invocation"));
-        if self.left() < enough { Err(too_late()) } else { Ok(()) }
+        if self.time_left() < enough { Err(too_late()) } else { Ok(()) }
     }
 
     /// Awaits `call`, and adds how long it took to `metric`.
@@ -136,22 +136,22 @@ impl Context {
 
     /// Reads the state of the run from Glint.
     pub async fn run_state(&self, id: &RunId) -> Result<RunState, GlintError> {
-        self.glint(self.app.glint.run(id, self.freshness())).await
+        self.glint(self.app.glint.run(id, self.call_limits())).await
     }
 
     /// Patches the run in Glint.
     pub async fn patch(&self, id: &RunId, patch: &RunPatch) -> Result<PatchResult, GlintError> {
-        self.glint(self.app.glint.patch(id, patch, self.freshness())).await
+        self.glint(self.app.glint.patch(id, patch, self.call_limits())).await
     }
 
     /// Adds a line to the run's log in Glint. Best effort: nothing waits for it.
     pub async fn log(&self, id: &RunId, message: &str) -> Result<(), GlintError> {
-        self.glint(self.app.glint.log(id, message, self.freshness())).await
+        self.glint(self.app.glint.log(id, message, self.call_limits())).await
     }
 
     /// Glint's client id and secret.
     pub async fn credentials(&self) -> Result<Cached<Credentials>, SecretError> {
-        let cached = self.app.secrets.glint(self.freshness()).await;
+        let cached = self.app.secrets.glint(self.call_limits()).await;
         if let Err(error) = &cached {
             self.count_secret_fault(error.is_transient());
         }
@@ -160,7 +160,7 @@ impl Context {
 
     /// The read token; `None` where none is set, or its operator has to fix it first.
     pub async fn read_token(&self) -> Result<Option<Arc<SecretString>>, Outcome> {
-        match self.app.secrets.read_token(self.freshness()).await {
+        match self.app.secrets.read_token(self.call_limits()).await {
             Ok(token) => Ok(token),
             Err(error) if error.is_transient() => {
                 self.metrics.count(Metric::SecretsManagerFaults);
@@ -187,7 +187,7 @@ impl Context {
 
     /// The page of the run's project, for a person who has to look.
     pub fn project_page(&self, run: &RunRequest, metadata: &DeliveryMetadata) -> String {
-        let project = run.project_path().or_else(|| metadata.target.project.clone());
+        let project = run.requested_project_path().or_else(|| metadata.target.project.clone());
         project.map_or_else(|| "the project".to_owned(), |path| self.app.gitlab.project_url(&path))
     }
 

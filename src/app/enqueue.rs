@@ -9,7 +9,7 @@ use super::verify_delivery::Task;
 use crate::aws::queue_message::{self, HOOK, RunAttributes};
 use crate::aws::sqs::{Message, Queue, QueueError};
 use crate::deadlines::{ENQUEUE_INTERVAL, ENQUEUE_TIMEOUT};
-use crate::glint::run::{Backend, RunRequest, UrlTarget};
+use crate::glint::run::{InvocationType, RunRequest, UrlTarget};
 use crate::outcome::{Outcome, RetryLater};
 use crate::source::{DeliveryMetadata, Source};
 use crate::verify::{RequestUrl, SignatureHeaders, sha256_hex};
@@ -43,7 +43,7 @@ pub async fn enqueue(context: &Context, task: &Task, metadata: &DeliveryMetadata
             tracing::warn!("a delivery of `{}` is handled in place: {error}", message.group);
             Enqueued::InPlace
         }
-        Err(error) if is_webhook && !error.may_be_taken() => Enqueued::Refused(RetryLater::new(error)),
+        Err(error) if is_webhook && !error.may_have_been_accepted() => Enqueued::Refused(RetryLater::new(error)),
         Err(error) => Enqueued::Done(Outcome::Deferred(RetryLater::new(error))),
     }
 }
@@ -51,15 +51,15 @@ pub async fn enqueue(context: &Context, task: &Task, metadata: &DeliveryMetadata
 /// Sends the message, and retries until `limit`: its deduplication id makes that safe.
 async fn send(context: &Context, queue: &Queue, message: &Message, limit: Duration) -> Result<(), QueueError> {
     let until = (Instant::now() + limit).min(context.call_deadline());
-    let mut may_be_taken = false;
+    let mut may_have_been_accepted = false;
     loop {
         let error = match queue.send(message, context.call_deadline()).await {
             Ok(()) => return Ok(()),
             Err(error) => error,
         };
-        may_be_taken |= error.may_be_taken();
+        may_have_been_accepted |= error.may_have_been_accepted();
         if !error.is_transient() || Instant::now() + ENQUEUE_INTERVAL >= until {
-            return Err(if may_be_taken { error.after_lost_answer() } else { error });
+            return Err(if may_have_been_accepted { error.after_lost_answer() } else { error });
         }
         sleep(ENQUEUE_INTERVAL).await;
     }
@@ -73,7 +73,7 @@ async fn message(context: &Context, task: &Task, metadata: &DeliveryMetadata) ->
         Task::Follow(event) => {
             let message = Message {
                 body: queue_message::write_hook(event),
-                group: task.key(),
+                group: task.group_key(),
                 deduplication: metadata.hook_id.clone()?,
                 attributes: Vec::new(),
             };
@@ -87,10 +87,10 @@ async fn message(context: &Context, task: &Task, metadata: &DeliveryMetadata) ->
 /// its URL, is answered at once.
 fn should_enqueue_run(run: &RunRequest, metadata: &DeliveryMetadata) -> bool {
     let ours = match run.backend {
-        Backend::GitLab => true,
-        Backend::Unnamed if !matches!(metadata.source, Source::Http) => true,
-        Backend::Unnamed | Backend::Webhook => metadata.target.project.is_some() || run.names_project(),
-        Backend::Other(_) => false,
+        InvocationType::GitLab => true,
+        InvocationType::Unnamed if !matches!(metadata.source, Source::Http) => true,
+        InvocationType::Unnamed | InvocationType::Webhook => metadata.target.project.is_some() || run.names_project(),
+        InvocationType::Other(_) => false,
     };
     ours && !run.synchronized
 }

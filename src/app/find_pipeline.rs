@@ -7,11 +7,11 @@ use secrecy::SecretString;
 
 use super::client_secret::match_client_secret;
 use super::context::Context;
-use crate::deadlines::{LOOKUP_MARGIN, MAX_MESSAGE_AGE, MAX_READ_LAG};
-use crate::gitlab::types::{GitRef, Pipeline, Project, RunToken};
+use crate::deadlines::{MAX_CLOCK_SKEW, MAX_MESSAGE_AGE, MAX_READ_LAG};
+use crate::gitlab::types::{GitRef, Pipeline, Project, RunProof};
 use crate::glint::GlintError;
 use crate::glint::run::{RunId, RunRequest, RunState, RunStatus, UrlTarget};
-use crate::outcome::memory::{self, Memory};
+use crate::outcome::claim::{self, ClaimState};
 use crate::outcome::{Outcome, RetryLater, messages};
 use crate::source::{DeliveryMetadata, Source};
 use crate::trigger::build_trigger_request;
@@ -19,7 +19,7 @@ use crate::verify;
 
 /// Where the pipeline of a run would be.
 #[derive(Clone, Debug)]
-pub struct Target {
+pub struct PipelineQuery {
     pub run_id: RunId,
     pub project: Project,
     pub git_ref: GitRef,
@@ -29,7 +29,7 @@ pub struct Target {
 
 /// What a look at GitLab's pipelines says.
 #[derive(Debug)]
-pub enum LookUp {
+pub enum PipelineSearch {
     Found(Pipeline),
     /// Every candidate was read, and none is of this run. Counts only where the claim is old.
     Absent,
@@ -41,11 +41,11 @@ pub enum LookUp {
 
 /// Reads the run. A run that Glint does not know may have been created just now, as long as its message is young.
 pub async fn read_run(context: &Context, run: &RunRequest, metadata: &DeliveryMetadata) -> Result<RunState, Outcome> {
-    context.run_state(&run.id).await.map_err(|error| unless_unknown_yet(context, run, metadata, error))
+    context.run_state(&run.id).await.map_err(|error| outcome_of_glint_error(context, run, metadata, error))
 }
 
 /// The outcome of a call to Glint that failed. While the message of a run is young, `Glint knows no such run` may be a lag of Glint's reads.
-pub fn unless_unknown_yet(
+pub fn outcome_of_glint_error(
     context: &Context,
     run: &RunRequest,
     metadata: &DeliveryMetadata,
@@ -63,44 +63,44 @@ pub fn unless_unknown_yet(
     }
 }
 
-/// What the state of the run says about its pipeline, and where that is unclear, Glint's search for the claim. Never [`Memory::Unclear`].
-pub async fn memory_of(
+/// What the state of the run says about its pipeline, and where that is unclear, Glint's search for the claim. Never [`ClaimState::Unclear`].
+pub async fn claim_state_of(
     context: &Context,
     run: &RunRequest,
     metadata: &DeliveryMetadata,
     state: &RunState,
-) -> Result<Memory, Outcome> {
-    let shows = &context.app.glint_shows;
+) -> Result<ClaimState, Outcome> {
+    let shows = &context.app.glint_visibility;
     if state.external_id.is_some() {
         shows.external_id.store(true, Ordering::Relaxed);
     }
-    let project = run.project_path().or_else(|| metadata.target.project.clone());
+    let project = run.requested_project_path().or_else(|| metadata.target.project.clone());
     let project = project.as_deref().filter(|path| Project::by_id(path).is_none());
-    let memory = memory::memory(state, |link| context.app.gitlab.is_pipeline_page(link, project));
+    let claim_state = claim::claim_state(state, |link| context.app.gitlab.is_pipeline_page(link, project));
     let shows_external_id = shows.external_id.load(Ordering::Relaxed);
     // A Glint that shows nothing of a claim may still find it.
     let is_blank = state.label.is_none() && state.links.is_empty() && state.external_id.is_none();
     let hides_claims = shows.no_claim.load(Ordering::Relaxed);
     let is_repeated = metadata.source.attempt() > 1;
     let may_be_hidden = is_blank && !shows_external_id && (is_repeated || hides_claims);
-    if memory != Memory::Unclear && !may_be_hidden {
-        return Ok(memory);
+    if claim_state != ClaimState::Unclear && !may_be_hidden {
+        return Ok(claim_state);
     }
     if search_claim(context, &run.id).await? {
-        return Ok(Memory::Claimed);
+        return Ok(ClaimState::Claimed);
     }
     // Where somebody set the label, a Glint that keeps or shows no `externalRunId` may hide that the run is claimed or linked; one that shows
     // nothing always may.
     let is_label_foreign = state.label.as_deref().is_some_and(|label| !messages::is_open(label));
     let may_be_started = is_repeated && !shows_external_id && (is_label_foreign || (is_blank && hides_claims));
     let can_look = context.app.config.read_secret_id.is_some();
-    Ok(if may_be_started && can_look { Memory::Claimed } else { Memory::Open })
+    Ok(if may_be_started && can_look { ClaimState::Claimed } else { ClaimState::Open })
 }
 
 /// Whether Glint's search for the claim lists this run and nothing else: a Glint that ignores the filter lists everything.
 pub async fn search_claim(context: &Context, run: &RunId) -> Result<bool, Outcome> {
-    let claim = memory::claim_id(run);
-    match context.glint(context.app.glint.runs_by_external_id(&claim, context.freshness())).await {
+    let claim = claim::claim_external_id(run);
+    match context.glint(context.app.glint.runs_by_external_id(&claim, context.call_limits())).await {
         Ok(runs) => Ok(runs.len() == 1 && runs[0].id == *run),
         Err(GlintError::UnknownRun | GlintError::Refused { .. }) => Ok(false),
         Err(error) => Err(error.into()),
@@ -120,16 +120,16 @@ pub fn ensure_in_progress(state: &RunState) -> Result<(), Outcome> {
 }
 
 /// Where the run's pipeline would be; `None` where its message asks for none that can be.
-pub async fn target_of(
+pub async fn pipeline_query(
     context: &Context,
     run: &RunRequest,
     url_target: &UrlTarget,
     state: &RunState,
-) -> Result<Option<Target>, Outcome> {
+) -> Result<Option<PipelineQuery>, Outcome> {
     let credentials = context.credentials().await.map_err(|error| Outcome::Deferred(RetryLater::new(error)))?;
     let secret = &credentials.value.client_secret;
-    let request = build_trigger_request(run, url_target, &context.app.policy, secret).ok();
-    Ok(request.map(|request| Target {
+    let request = build_trigger_request(run, url_target, &context.app.trigger_options, secret).ok();
+    Ok(request.map(|request| PipelineQuery {
         run_id: run.id.clone(),
         project: request.project.clone(),
         git_ref: request.git_ref.clone(),
@@ -138,49 +138,49 @@ pub async fn target_of(
 }
 
 /// Looks for the pipeline whose payload names the run with a proof that holds.
-pub async fn look_up(context: &Context, target: &Target) -> LookUp {
-    let token = match context.app.secrets.read_token(context.freshness()).await {
+pub async fn find_pipeline(context: &Context, query: &PipelineQuery) -> PipelineSearch {
+    let token = match context.app.secrets.read_token(context.call_limits()).await {
         Ok(Some(token)) => token,
-        Ok(None) => return LookUp::NoToken,
-        Err(error) => return LookUp::Failed(error.to_string()),
+        Ok(None) => return PipelineSearch::NoToken,
+        Err(error) => return PipelineSearch::Failed(error.to_string()),
     };
-    let created_at = target.created_at.unwrap_or_else(|| context.utc() - MAX_MESSAGE_AGE);
-    let by = context.call_deadline();
+    let created_at = query.created_at.unwrap_or_else(|| context.utc() - MAX_MESSAGE_AGE);
+    let deadline = context.call_deadline();
     let gitlab = &context.app.gitlab;
     let candidates =
-        gitlab.list_triggered(&target.project, &target.git_ref, created_at - LOOKUP_MARGIN, &token, by).await;
+        gitlab.list_triggered(&query.project, &query.git_ref, created_at - MAX_CLOCK_SKEW, &token, deadline).await;
     let candidates = match candidates {
         Ok(candidates) => candidates,
-        Err(error) => return LookUp::Failed(error.to_string()),
+        Err(error) => return PipelineSearch::Failed(error.to_string()),
     };
     let mut failure = None;
     for pipeline in candidates {
-        match gitlab.run_token(&target.project, pipeline.id, &token, by).await {
-            Ok(named) => match proves_run(context, target, &pipeline, named).await {
-                Ok(true) => return LookUp::Found(pipeline),
+        match gitlab.run_proof(&query.project, pipeline.id, &token, deadline).await {
+            Ok(named) => match proves_run(context, query, &pipeline, named).await {
+                Ok(true) => return PipelineSearch::Found(pipeline),
                 Ok(false) => {}
                 Err(error) => failure = Some(error),
             },
             Err(error) => failure = Some(error.to_string()),
         }
     }
-    failure.map_or(LookUp::Absent, LookUp::Failed)
+    failure.map_or(PipelineSearch::Absent, PipelineSearch::Failed)
 }
 
 /// Whether a pipeline's payload names the run with a proof that holds for its project.
 async fn proves_run(
     context: &Context,
-    target: &Target,
+    query: &PipelineQuery,
     pipeline: &Pipeline,
-    named: Option<RunToken>,
+    named: Option<RunProof>,
 ) -> Result<bool, String> {
-    let id = target.run_id.as_str();
+    let id = query.run_id.as_str();
     let Some(token) = named.filter(|token| token.run_id == id) else {
         return Ok(false);
     };
     // An action may name its project by the number.
     let names: Vec<String> =
-        [Some(target.project.path()), pipeline.project_id.map(|id| id.to_string())].into_iter().flatten().collect();
+        [Some(query.project.path()), pipeline.project_id.map(|id| id.to_string())].into_iter().flatten().collect();
     let holds = |secret: &SecretString| names.iter().any(|name| verify::verify_run(secret, name, id, &token.proof));
     let is_proven = match_client_secret(context, None, |secret| holds(secret).then_some(()));
     Ok(is_proven.await.map_err(|error| error.to_string())?.is_some())

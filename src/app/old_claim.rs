@@ -4,24 +4,18 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::attempt::LastKnown;
 use super::context::Context;
-use super::find_pipeline::{LookUp, Target, look_up, target_of};
+use super::find_pipeline::{PipelineQuery, PipelineSearch, find_pipeline, pipeline_query};
 use super::report_run::link_pipeline;
-use super::sweep_report::Look;
+use super::sweep_report::SweepResult;
+use crate::deadlines::{MAX_CLAIM_AGE, MAX_RUN_AGE, MAX_UNREADABLE_CLAIM_AGE};
 use crate::glint::PatchResult;
 use crate::glint::message::{self, Message};
 use crate::glint::run::{RunPatch, RunState, RunStatus, TerminalStatus, UrlTarget};
 use crate::json;
-use crate::outcome::memory::claim_id;
+use crate::outcome::claim::claim_external_id;
 use crate::outcome::{Outcome, messages};
 use crate::source::target_of_action_url;
 use crate::telemetry::Metric;
-
-/// No delivery works any more on a claim that has not changed for so long.
-const MAX_CLAIM_AGE: TimeDelta = TimeDelta::days(1);
-/// A claim of this age is ended although its pipeline cannot be looked up.
-const MAX_UNREADABLE_CLAIM_AGE: TimeDelta = TimeDelta::days(2);
-/// SQS keeps no message for longer, so no delivery works on a run of this age, whoever else writes to it.
-const MAX_MESSAGE_AGE: TimeDelta = TimeDelta::days(15);
 
 /// Whether the run carries a claim that no delivery can still be working on.
 pub fn is_old_claim(context: &Context, run: &RunState) -> bool {
@@ -29,38 +23,40 @@ pub fn is_old_claim(context: &Context, run: &RunState) -> bool {
 }
 
 /// Links the run with its pipeline where that is found, else ends it. The run is read again first, since a list may lag.
-pub async fn end_old_claim(context: &Context, run: &RunState) -> Look {
+pub async fn end_old_claim(context: &Context, run: &RunState) -> SweepResult {
     let state = match context.run_state(&run.id).await {
         Ok(state) if state.status == RunStatus::InProgress && is_claimed(&state) => state,
-        Ok(_) => return Look::InProgress,
-        Err(error) => return Look::Left(error.to_string()),
+        Ok(_) => return SweepResult::InProgress,
+        Err(error) => return SweepResult::Left(error.to_string()),
     };
-    let looked = match told_target(context, &state).await {
-        Ok(Some(target)) => look_up(context, &target).await,
-        Ok(None) => LookUp::NoToken,
-        Err(outcome) => LookUp::Failed(outcome.reason().map_or_else(String::new, |(why, _)| why)),
+    let search = match query_of_action(context, &state).await {
+        Ok(Some(query)) => find_pipeline(context, &query).await,
+        Ok(None) => PipelineSearch::NoToken,
+        Err(outcome) => PipelineSearch::Failed(outcome.reason().map_or_else(String::new, |(why, _)| why)),
     };
-    match looked {
-        LookUp::Found(pipeline) => {
+    match search {
+        PipelineSearch::Found(pipeline) => {
             let mut known = LastKnown::default();
-            known.see(&state);
+            known.record_state(&state);
             match link_pipeline(context, &state.id, pipeline, &known).await {
-                Outcome::Started(_) => Look::InProgress,
-                outcome => Look::Left(outcome.name().to_owned()),
+                Outcome::Started(_) => SweepResult::InProgress,
+                outcome => SweepResult::Left(outcome.name().to_owned()),
             }
         }
-        LookUp::Absent => {
+        PipelineSearch::Absent => {
             end_claim(context, &state, messages::NOT_STARTED, &messages::never_started(messages::NO_PIPELINE)).await
         }
-        LookUp::Failed(why) if !is_quiet_for(&state, MAX_UNREADABLE_CLAIM_AGE, context.utc()) => Look::Left(why),
-        LookUp::Failed(_) | LookUp::NoToken => {
+        PipelineSearch::Failed(why) if !is_quiet_for(&state, MAX_UNREADABLE_CLAIM_AGE, context.utc()) => {
+            SweepResult::Left(why)
+        }
+        PipelineSearch::Failed(_) | PipelineSearch::NoToken => {
             end_claim(context, &state, messages::NOT_CONFIRMED, &messages::claim_expired()).await
         }
     }
 }
 
 /// Where the run's pipeline would be, as far as Glint tells what it sent and where to.
-async fn told_target(context: &Context, state: &RunState) -> Result<Option<Target>, Outcome> {
+async fn query_of_action(context: &Context, state: &RunState) -> Result<Option<PipelineQuery>, Outcome> {
     let Some(body) = &state.action_body else { return Ok(None) };
     let text = json::string(body).map_or_else(|| body.get().to_owned(), std::borrow::Cow::into_owned);
     let Ok(Message::Run(run)) = message::parse(text, Some(state.id.as_str())) else { return Ok(None) };
@@ -69,10 +65,10 @@ async fn told_target(context: &Context, state: &RunState) -> Result<Option<Targe
     }
     let url = state.action_url.as_deref().filter(|_| !run.names_project());
     let url_target = url.map_or_else(UrlTarget::default, target_of_action_url);
-    target_of(context, &run, &url_target, state).await
+    pipeline_query(context, &run, &url_target, state).await
 }
 
-async fn end_claim(context: &Context, run: &RunState, label: &str, text: &str) -> Look {
+async fn end_claim(context: &Context, run: &RunState, label: &str, text: &str) -> SweepResult {
     let patch = RunPatch {
         status: (!run.synchronized).then_some(TerminalStatus::Failure),
         status_label: Some(label.to_owned()),
@@ -84,17 +80,17 @@ async fn end_claim(context: &Context, run: &RunState, label: &str, text: &str) -
         Ok(PatchResult::Applied(_)) => {
             context.metrics.count(Metric::RunsGivenUp);
             tracing::error!(run_id = run.id.as_str(), outcome = "GivenUp", "run `{}` is given up: {text}", run.id);
-            Look::Ended
+            SweepResult::Ended
         }
-        Ok(PatchResult::AlreadyEnded) => Look::InProgress,
-        Err(error) => Look::Left(error.to_string()),
+        Ok(PatchResult::AlreadyEnded) => SweepResult::InProgress,
+        Err(error) => SweepResult::Left(error.to_string()),
     }
 }
 
 fn is_claimed(run: &RunState) -> bool {
     let label = run.label.as_deref().unwrap_or_default();
     match &run.external_id {
-        Some(id) => *id == claim_id(&run.id),
+        Some(id) => *id == claim_external_id(&run.id),
         None => matches!(label, messages::TRIGGERING | messages::WAITING_TO_CONFIRM),
     }
 }
@@ -102,5 +98,5 @@ fn is_claimed(run: &RunState) -> bool {
 fn is_quiet_for(run: &RunState, least: TimeDelta, now: DateTime<Utc>) -> bool {
     let age = |time: Option<DateTime<Utc>>| time.map(|time| now - time);
     age(run.updated_at.or(run.created_at)).is_some_and(|quiet| quiet >= least)
-        || age(run.created_at).is_some_and(|age| age >= MAX_MESSAGE_AGE)
+        || age(run.created_at).is_some_and(|age| age >= MAX_RUN_AGE)
 }

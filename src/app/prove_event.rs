@@ -21,7 +21,7 @@ pub struct Proven<'a> {
 /// The event with the run that the pipeline's own payload proves. An event without that proof is a hint: with a read token the pipeline is
 /// looked up, since whoever maintains any project can make GitLab send any body.
 pub async fn prove_event<'a>(context: &Context, event: &'a PipelineEvent) -> Result<Option<Proven<'a>>, Outcome> {
-    if let Some(run_id) = verify_run_token(context, event).await? {
+    if let Some(run_id) = verify_run_proof(context, event).await? {
         return Ok(Some(Proven { run_id, event: Cow::Borrowed(event) }));
     }
     let Some(project) = event.pipeline.project_id.and_then(|id| Project::by_id(&id.to_string())) else {
@@ -29,19 +29,19 @@ pub async fn prove_event<'a>(context: &Context, event: &'a PipelineEvent) -> Res
     };
     let Some(token) = context.read_token().await? else { return Ok(None) };
     match fetch_event(context, &project, event.pipeline.id, &token).await {
-        Ok(LookedUp::Event(event)) => {
-            let run_id = verify_run_token(context, &event).await?;
+        Ok(FetchedEvent::Event(event)) => {
+            let run_id = verify_run_proof(context, &event).await?;
             Ok(run_id.map(|run_id| Proven { run_id, event: Cow::Owned(*event) }))
         }
-        Ok(LookedUp::BetweenStatuses) | Err(LookupError::Refused(_)) => Ok(None),
+        Ok(FetchedEvent::BetweenStatuses) | Err(LookupError::Refused(_)) => Ok(None),
         Err(error) => Err(Outcome::Deferred(RetryLater::new(error))),
     }
 }
 
 /// The run that the event's token names, if its proof holds for the event's project: made with the client secret that is current, or with
 /// the one before.
-pub async fn verify_run_token(context: &Context, event: &PipelineEvent) -> Result<Option<RunId>, Outcome> {
-    let Some(token) = &event.run_token else { return Ok(None) };
+pub async fn verify_run_proof(context: &Context, event: &PipelineEvent) -> Result<Option<RunId>, Outcome> {
+    let Some(token) = &event.run_proof else { return Ok(None) };
     let Some(id) = RunId::parse(&token.run_id) else { return Ok(None) };
     // An action may name its project by the number.
     let number = event.pipeline.project_id.map(|id| id.to_string());
@@ -60,19 +60,19 @@ pub async fn fetch_event(
     project: &Project,
     pipeline_id: u64,
     token: &SecretString,
-) -> Result<LookedUp, LookupError> {
+) -> Result<FetchedEvent, LookupError> {
     let gitlab = &context.app.gitlab;
     let found = context.lookup(gitlab.pipeline(project, pipeline_id, token, context.call_deadline())).await?;
-    let Some(mut event) = found else { return Ok(LookedUp::BetweenStatuses) };
-    event.run_token = context.lookup(gitlab.run_token(project, pipeline_id, token, context.call_deadline())).await?;
-    if event.run_token.is_some() {
+    let Some(mut event) = found else { return Ok(FetchedEvent::BetweenStatuses) };
+    event.run_proof = context.lookup(gitlab.run_proof(project, pipeline_id, token, context.call_deadline())).await?;
+    if event.run_proof.is_some() {
         context.lookup(gitlab.add_jobs(&mut event, project, token, context.call_deadline())).await?;
     }
-    Ok(LookedUp::Event(Box::new(event)))
+    Ok(FetchedEvent::Event(Box::new(event)))
 }
 
 /// What a look-up found.
-pub enum LookedUp {
+pub enum FetchedEvent {
     Event(Box<PipelineEvent>),
     /// A status that moves no run.
     BetweenStatuses,

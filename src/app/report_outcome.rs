@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::attempt::{Attempt, Claim, LastKnown};
+use super::attempt::{AttemptResult, Claim, LastKnown};
 use super::authorize_url::authorize_url;
 use super::context::Context;
-use super::find_pipeline::{LookUp, Target, look_up, memory_of, read_run};
+use super::find_pipeline::{PipelineQuery, PipelineSearch, claim_state_of, find_pipeline, read_run};
 use super::report_run::{end_run, link_pipeline};
 use crate::deadlines::{LOOKUP_INTERVAL, MAX_REDELIVERY_JITTER, MIN_REDELIVERY_DELAY, MIN_TIME_TO_LOOK_AGAIN};
 use crate::glint::GlintError;
 use crate::glint::run::{RunId, RunPatch, RunRequest, RunState, RunStatus};
-use crate::outcome::memory::{Memory, take_back_patch};
+use crate::outcome::claim::{ClaimState, take_back_patch};
 use crate::outcome::{GivenUp, Handled, Outcome, RetryLater, Unconfirmed, messages};
 use crate::source::{DeliveryMetadata, Source};
 
@@ -22,9 +22,9 @@ pub async fn report_outcome(
     context: &Context,
     run: &RunRequest,
     metadata: &DeliveryMetadata,
-    attempt: Attempt,
+    attempt: AttemptResult,
 ) -> Handled {
-    let Attempt { outcome, known } = attempt;
+    let AttemptResult { outcome, known } = attempt;
     let outcome = match outcome {
         Outcome::Invalid(_) | Outcome::Rejected(_) | Outcome::Finished(_) => {
             report_end(context, run, outcome, &known).await
@@ -74,7 +74,7 @@ async fn report_deferred(
             .unwrap_or(Outcome::Deferred(retry_later));
     }
     if let Some(patch) = waiting_patch(context, run, known).await
-        && let Err(error) = context.glint(context.app.glint.patch_once(&run.id, &patch, context.freshness())).await
+        && let Err(error) = context.glint(context.app.glint.patch_once(&run.id, &patch, context.call_limits())).await
     {
         tracing::debug!(run_id = run.id.as_str(), "run `{}` could not be marked as waiting: {error}", run.id);
     }
@@ -109,9 +109,9 @@ async fn report_unconfirmed(
     unconfirmed: Unconfirmed,
     known: &LastKnown,
 ) -> Outcome {
-    let is_last = is_last_look(context, metadata, known);
+    let is_last = is_final_search(context, metadata, known);
     if is_last {
-        return look_then_end(context, run, metadata, unconfirmed, known).await;
+        return search_then_end(context, run, metadata, unconfirmed, known).await;
     }
     let label = messages::WAITING_TO_CONFIRM;
     // Writing the label again would make the claim look younger than it is.
@@ -132,7 +132,7 @@ async fn report_unconfirmed(
 }
 
 /// Whether nobody looks at the unconfirmed run after this attempt.
-fn is_last_look(context: &Context, metadata: &DeliveryMetadata, known: &LastKnown) -> bool {
+fn is_final_search(context: &Context, metadata: &DeliveryMetadata, known: &LastKnown) -> bool {
     let config = &context.app.config;
     let source = &metadata.source;
     if known.is_claim_hidden {
@@ -147,7 +147,7 @@ fn is_last_look(context: &Context, metadata: &DeliveryMetadata, known: &LastKnow
 }
 
 /// Looks for the pipeline for as long as the invocation lasts, then ends the run.
-async fn look_then_end(
+async fn search_then_end(
     context: &Context,
     run: &RunRequest,
     metadata: &DeliveryMetadata,
@@ -160,24 +160,26 @@ async fn look_then_end(
             Err(_) if !matches!(metadata.source, Source::Http) => return Outcome::Unconfirmed(unconfirmed),
             _ => {}
         }
-        match look_up_target(context, known.target.as_ref()).await {
-            LookUp::Found(pipeline) => return link_pipeline(context, &run.id, pipeline, known).await,
-            LookUp::Absent if known.is_claim_old && !known.is_trigger_sent => {
+        match find_pipeline_of(context, known.query.as_ref()).await {
+            PipelineSearch::Found(pipeline) => return link_pipeline(context, &run.id, pipeline, known).await,
+            PipelineSearch::Absent if known.is_claim_old && !known.is_trigger_sent => {
                 break GivenUp::NotStarted(messages::NO_PIPELINE.to_owned());
             }
-            LookUp::Absent | LookUp::Failed(_) if context.left() >= MIN_TIME_TO_LOOK_AGAIN => {
+            PipelineSearch::Absent | PipelineSearch::Failed(_) if context.time_left() >= MIN_TIME_TO_LOOK_AGAIN => {
                 sleep(LOOKUP_INTERVAL).await;
             }
-            LookUp::Absent | LookUp::Failed(_) | LookUp::NoToken => break GivenUp::NotConfirmed(unconfirmed.clone()),
+            PipelineSearch::Absent | PipelineSearch::Failed(_) | PipelineSearch::NoToken => {
+                break GivenUp::NotConfirmed(unconfirmed.clone());
+            }
         }
     };
     give_up(context, run, metadata, given_up, known.is_synchronized).await.unwrap_or(Outcome::Unconfirmed(unconfirmed))
 }
 
-async fn look_up_target(context: &Context, target: Option<&Target>) -> LookUp {
-    match target {
-        Some(target) => look_up(context, target).await,
-        None => LookUp::NoToken,
+async fn find_pipeline_of(context: &Context, query: Option<&PipelineQuery>) -> PipelineSearch {
+    match query {
+        Some(query) => find_pipeline(context, query).await,
+        None => PipelineSearch::NoToken,
     }
 }
 
@@ -188,7 +190,8 @@ async fn has_ended_or_is_linked(
     metadata: &DeliveryMetadata,
     state: &RunState,
 ) -> bool {
-    state.status == RunStatus::Ended || matches!(memory_of(context, run, metadata, state).await, Ok(Memory::Linked))
+    state.status == RunStatus::Ended
+        || matches!(claim_state_of(context, run, metadata, state).await, Ok(ClaimState::Linked))
 }
 
 /// Ends the run with the reason, since there is no further attempt. `None` where Glint cannot be told, so that there has to be one.
@@ -238,9 +241,9 @@ async fn end_unstarted(
     if state.status == RunStatus::Ended {
         return Outcome::Duplicate;
     }
-    match memory_of(context, run, metadata, &state).await {
-        Ok(Memory::Linked) => Outcome::Duplicate,
-        Ok(Memory::Claimed) if known.claim == Claim::None => Outcome::Deferred(retry_later),
+    match claim_state_of(context, run, metadata, &state).await {
+        Ok(ClaimState::Linked) => Outcome::Duplicate,
+        Ok(ClaimState::Claimed) if known.claim == Claim::None => Outcome::Deferred(retry_later),
         Ok(_) => {
             let given_up = GivenUp::NotStarted(retry_later.why.clone());
             let is_synchronized = known.is_synchronized || state.synchronized;

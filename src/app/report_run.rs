@@ -11,7 +11,7 @@ use crate::deadlines::{ENQUEUE_RESERVE, MAX_SIGHT_AGE, READ_AGAIN_TIMEOUT, REPOR
 use crate::gitlab::types::Pipeline;
 use crate::glint::run::{RunId, RunPatch, RunReport, RunState, RunStatus};
 use crate::glint::{GlintError, PatchResult};
-use crate::outcome::memory::{claim_id, links_with};
+use crate::outcome::claim::{claim_external_id, links_with};
 use crate::outcome::{Outcome, messages};
 use crate::retry::Retry as _;
 use crate::source::DeliveryMetadata;
@@ -50,7 +50,7 @@ pub async fn link_pipeline(context: &Context, run: &RunId, pipeline: Pipeline, k
 /// the time is wanted for the report itself.
 async fn read_again(context: &Context, run: &RunId, known: &LastKnown) -> Option<RunState> {
     let is_old = known.seen_at.is_some_and(|seen_at| seen_at.elapsed() >= MAX_SIGHT_AGE);
-    if !is_old || context.left() < REPORT_RESERVE + READ_AGAIN_TIMEOUT {
+    if !is_old || context.time_left() < REPORT_RESERVE + READ_AGAIN_TIMEOUT {
         return None;
     }
     timeout(READ_AGAIN_TIMEOUT, context.run_state(run)).await.ok()?.ok()
@@ -147,7 +147,7 @@ fn is_linked_to(state: &RunState, page: Option<&String>) -> bool {
 }
 
 fn is_claimed_since(state: &RunState, time: Option<DateTime<Utc>>) -> bool {
-    let is_claimed = state.external_id.as_ref() == Some(&claim_id(&state.id));
+    let is_claimed = state.external_id.as_ref() == Some(&claim_external_id(&state.id));
     is_claimed && state.updated_at.zip(time).is_some_and(|(updated_at, time)| updated_at > time)
 }
 

@@ -16,7 +16,7 @@ use crate::trigger::{TriggerRequest, ValidationError};
 /// The token of the request's project.
 pub async fn trigger_token(context: &Context, request: &TriggerRequest<'_>) -> Result<Cached<SecretString>, Outcome> {
     let project = &request.project;
-    match context.app.secrets.trigger_token(project, context.freshness()).await {
+    match context.app.secrets.trigger_token(project, context.call_limits()).await {
         Ok(Some(token)) => Ok(token),
         // Any user may name a project that nobody set up: that is no fault of the set-up.
         Ok(None) => Err(Outcome::Invalid(ValidationError::new(
@@ -51,7 +51,7 @@ pub async fn send_trigger(
     };
     // Perhaps the token was rotated since it was read.
     let project = &request.project;
-    let newer = match context.app.secrets.refresh_trigger_token(project, &token.version, context.freshness()).await {
+    let newer = match context.app.secrets.refresh_trigger_token(project, &token.version, context.call_limits()).await {
         Ok(Refresh::Changed(Some(newer))) if newer.value.expose_secret() != token.value.expose_secret() => newer,
         Ok(Refresh::Changed(_) | Refresh::Unchanged) => return Err(outcome(refused)),
         // Read since this run was asked for: that proves as much.
@@ -71,7 +71,7 @@ pub async fn send_trigger(
 
 async fn send(context: &Context, request: &TriggerRequest<'_>, token: &SecretString) -> Result<Pipeline, TriggerError> {
     let pipeline = retry(context.deadline, || async {
-        let limit = context.left().saturating_sub(REPORT_RESERVE).min(TRIGGER_TIMEOUT);
+        let limit = context.time_left().saturating_sub(REPORT_RESERVE).min(TRIGGER_TIMEOUT);
         if limit < MIN_TRIGGER_TIMEOUT {
             return Err(TriggerError::NotSent("no time left".to_owned()));
         }

@@ -5,17 +5,20 @@ use std::sync::atomic::Ordering;
 
 use secrecy::SecretString;
 
-use super::attempt::{Attempt, Claim, LastKnown};
+use super::attempt::{AttemptResult, Claim, LastKnown};
 use super::authorize_url::{authorize_url, not_its_message};
 use super::context::Context;
-use super::find_pipeline::{LookUp, Target, ensure_in_progress, look_up, memory_of, search_claim, unless_unknown_yet};
+use super::find_pipeline::{
+    PipelineQuery, PipelineSearch, claim_state_of, ensure_in_progress, find_pipeline, outcome_of_glint_error,
+    search_claim,
+};
 use super::report_run::link_pipeline;
 use super::send_trigger::{send_trigger, trigger_token};
 use crate::deadlines::{MIN_TIME_TO_START, MIN_TIME_TO_TRIGGER};
 use crate::glint::credentials::Credentials;
 use crate::glint::run::{RunRequest, RunState, UrlTarget};
-use crate::glint::{GlintError, PatchResult, Shown};
-use crate::outcome::memory::{self, Memory, claim_patch};
+use crate::glint::{GlintError, PatchResult, VisibleFields};
+use crate::outcome::claim::{self, ClaimState, claim_patch};
 use crate::outcome::{Outcome, RetryLater, Unconfirmed, messages};
 use crate::source::DeliveryMetadata;
 use crate::telemetry::Metric;
@@ -23,13 +26,13 @@ use crate::trigger::{TriggerRequest, build_trigger_request};
 use crate::verify;
 
 /// Makes one attempt to give the run its pipeline.
-pub async fn start_run(context: &Context, run: &RunRequest, metadata: &DeliveryMetadata) -> Attempt {
+pub async fn start_run(context: &Context, run: &RunRequest, metadata: &DeliveryMetadata) -> AttemptResult {
     let known = LastKnown::new(run, context.app.glint.lost_answers());
     let mut start = Start { context, run, metadata, known };
     let outcome = match start.run().await {
         Ok(outcome) | Err(outcome) => outcome,
     };
-    Attempt { outcome, known: start.known }
+    AttemptResult { outcome, known: start.known }
 }
 
 /// An attempt in progress.
@@ -46,24 +49,24 @@ impl<'a> Start<'a> {
         let context = self.context;
         let state = match context.run_state(&self.run.id).await {
             Err(GlintError::UnknownRun) if self.run.is_id_unsigned => return Err(not_its_message()),
-            state => state.map_err(|error| unless_unknown_yet(context, self.run, self.metadata, error))?,
+            state => state.map_err(|error| outcome_of_glint_error(context, self.run, self.metadata, error))?,
         };
         let target = authorize_url(context, self.run, self.metadata, &state).await;
         if let Err(outcome @ (Outcome::Unauthenticated(_) | Outcome::Unreadable { .. })) = target {
             return Err(outcome);
         }
-        self.known.see(&state);
-        self.known.is_claim_old = memory::is_claim_old(&state, context.utc());
+        self.known.record_state(&state);
+        self.known.is_claim_old = claim::is_claim_old(&state, context.utc());
         let in_progress = ensure_in_progress(&state);
         if matches!(in_progress, Err(Outcome::Duplicate)) {
             return Ok(Outcome::Duplicate);
         }
-        let memory = memory_of(context, self.run, self.metadata, &state).await?;
+        let claim_state = claim_state_of(context, self.run, self.metadata, &state).await?;
         self.known.is_seen = true;
-        if memory == Memory::Linked {
+        if claim_state == ClaimState::Linked {
             return Ok(Outcome::Duplicate);
         }
-        let is_claimed = memory == Memory::Claimed;
+        let is_claimed = claim_state == ClaimState::Claimed;
         // Whatever keeps a claimed run from being looked up leaves the claim as it is.
         let keep_claim = |outcome| if is_claimed { self.keep_unconfirmed(outcome) } else { outcome };
         in_progress.map_err(keep_claim)?;
@@ -71,15 +74,15 @@ impl<'a> Start<'a> {
             context.credentials().await.map_err(|error| keep_claim(Outcome::Deferred(RetryLater::new(error))))?;
         let target = target.map_err(keep_claim)?;
         let request = self.trigger_request(&target, &credentials.value).map_err(keep_claim)?;
-        let target = self.target(&request, &state);
-        self.known.target = Some(target.clone());
+        let query = self.pipeline_query(&request, &state);
+        self.known.query = Some(query.clone());
         if is_claimed {
-            if let Some(outcome) = self.confirm(&target).await? {
+            if let Some(outcome) = self.confirm(&query).await? {
                 return Ok(outcome);
             }
             self.known.claim = Claim::Written;
         }
-        self.start(request, &credentials.value.client_secret).await
+        self.claim_and_trigger(request, &credentials.value.client_secret).await
     }
 
     fn trigger_request(
@@ -87,12 +90,12 @@ impl<'a> Start<'a> {
         target: &UrlTarget,
         credentials: &Arc<Credentials>,
     ) -> Result<TriggerRequest<'a>, Outcome> {
-        let policy = &self.context.app.policy;
-        build_trigger_request(self.run, target, policy, &credentials.client_secret).map_err(Outcome::Invalid)
+        let options = &self.context.app.trigger_options;
+        build_trigger_request(self.run, target, options, &credentials.client_secret).map_err(Outcome::Invalid)
     }
 
-    fn target(&self, request: &TriggerRequest<'_>, state: &RunState) -> Target {
-        Target {
+    fn pipeline_query(&self, request: &TriggerRequest<'_>, state: &RunState) -> PipelineQuery {
+        PipelineQuery {
             run_id: self.run.id.clone(),
             project: request.project.clone(),
             git_ref: request.git_ref.clone(),
@@ -101,20 +104,24 @@ impl<'a> Start<'a> {
     }
 
     /// Looks for the pipeline of a claimed run. `None` where it is proven that there is none.
-    async fn confirm(&mut self, target: &Target) -> Result<Option<Outcome>, Outcome> {
-        match look_up(self.context, target).await {
-            LookUp::Found(pipeline) => Ok(Some(link_pipeline(self.context, &self.run.id, pipeline, &self.known).await)),
-            LookUp::Absent if self.known.is_claim_old => Ok(None),
-            LookUp::Absent => Err(self.unconfirmed("no pipeline of this run is there yet".to_owned())),
-            LookUp::NoToken => Err(self.unconfirmed("an earlier trigger of this run was not confirmed".to_owned())),
-            LookUp::Failed(why) => Err(self.unconfirmed(format!(
+    async fn confirm(&mut self, query: &PipelineQuery) -> Result<Option<Outcome>, Outcome> {
+        match find_pipeline(self.context, query).await {
+            PipelineSearch::Found(pipeline) => {
+                Ok(Some(link_pipeline(self.context, &self.run.id, pipeline, &self.known).await))
+            }
+            PipelineSearch::Absent if self.known.is_claim_old => Ok(None),
+            PipelineSearch::Absent => Err(self.unconfirmed("no pipeline of this run is there yet".to_owned())),
+            PipelineSearch::NoToken => {
+                Err(self.unconfirmed("an earlier trigger of this run was not confirmed".to_owned()))
+            }
+            PipelineSearch::Failed(why) => Err(self.unconfirmed(format!(
                 "an earlier trigger of this run was not confirmed, and its pipeline cannot be looked up: {why}"
             ))),
         }
     }
 
     /// Claims the run, sends its trigger, and links it.
-    async fn start(
+    async fn claim_and_trigger(
         &mut self,
         mut request: TriggerRequest<'_>,
         client_secret: &SecretString,
@@ -126,7 +133,7 @@ impl<'a> Start<'a> {
         context.ensure_time_left(MIN_TIME_TO_TRIGGER)?;
         let run_id = self.run.id.as_str();
         let proof = verify::sign_run(client_secret, &request.project.path().to_lowercase(), run_id);
-        request.set_run_token(run_id, &proof);
+        request.set_run_proof(run_id, &proof);
         self.known.is_trigger_sent = true;
         let page = context.project_page(self.run, self.metadata);
         let pipeline = send_trigger(context, &request, self.metadata, token, &page).await?;
@@ -145,9 +152,9 @@ impl<'a> Start<'a> {
             Ok(PatchResult::Applied(answer)) => {
                 self.known.claim = Claim::Written;
                 self.known.label = Some(messages::TRIGGERING.to_owned());
-                if let Some(shown) = answer.shown() {
-                    self.known.see_answer(&shown);
-                    self.known.is_claim_hidden = self.detect_hidden_claim(&shown).await?;
+                if let Some(visible) = answer.visible_fields() {
+                    self.known.record_answer(&visible);
+                    self.known.is_claim_hidden = self.detect_hidden_claim(&visible).await?;
                 }
                 Ok(())
             }
@@ -155,23 +162,23 @@ impl<'a> Start<'a> {
                 if self.context.app.glint.doubtful_failures() > doubtful_before {
                     self.known.claim = Claim::Possible;
                 }
-                Err(unless_unknown_yet(self.context, self.run, self.metadata, error))
+                Err(outcome_of_glint_error(self.context, self.run, self.metadata, error))
             }
         }
     }
 
     /// Whether this Glint shows no part of a claim that was just written, and does not find it either.
-    async fn detect_hidden_claim(&self, shown: &Shown) -> Result<bool, Outcome> {
+    async fn detect_hidden_claim(&self, visible: &VisibleFields) -> Result<bool, Outcome> {
         const BOTH: &str = "this Glint shows neither the label nor the `externalRunId` of a run: if the function is ended between trigger and link, \
                             another delivery of the run starts a second pipeline, and a run whose trigger is not answered is ended at once";
         const EXTERNAL_ID: &str = "this Glint shows no `externalRunId` of a run: where somebody else sets both its label and its link, another delivery \
                                    of the run may start a second pipeline unless `GITLAB_READ_SECRET_ID` is set";
-        let shows = &self.context.app.glint_shows;
-        if shown.external_id.is_some() {
+        let shows = &self.context.app.glint_visibility;
+        if visible.external_id.is_some() {
             shows.external_id.store(true, Ordering::Relaxed);
             return Ok(false);
         }
-        let is_blank = shown.label.as_deref() != Some(messages::TRIGGERING);
+        let is_blank = visible.label.as_deref() != Some(messages::TRIGGERING);
         let is_hidden = is_blank && !search_claim(self.context, &self.run.id).await?;
         if is_blank {
             shows.no_claim.store(true, Ordering::Relaxed);

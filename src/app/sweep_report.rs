@@ -19,7 +19,7 @@ pub struct SweepReport {
     pub left: usize,
     /// Why they were left, the first ones by name.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub left_runs: Vec<LeftRun>,
+    pub left_runs: Vec<UnchangedRun>,
     /// Why the sweep was not a whole one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -28,30 +28,30 @@ pub struct SweepReport {
 /// A run that is left to the next sweep.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct LeftRun {
+pub struct UnchangedRun {
     pub run_id: RunId,
     pub why: String,
 }
 
-/// How the look at one run came out.
-pub enum Look {
+/// What the sweep found of one run.
+pub enum SweepResult {
     Ended,
     InProgress,
     Left(String),
 }
 
 impl SweepReport {
-    /// Counts how the looks at the runs came out.
-    pub fn new(looks: Vec<(RunId, Look)>, reason: Option<String>) -> Self {
-        let mut report = Self { runs: looks.len(), reason, ..Self::default() };
-        for (run_id, look) in looks {
+    /// Counts the results.
+    pub fn new(results: Vec<(RunId, SweepResult)>, reason: Option<String>) -> Self {
+        let mut report = Self { runs: results.len(), reason, ..Self::default() };
+        for (run_id, look) in results {
             match look {
-                Look::Ended => report.ended += 1,
-                Look::InProgress => {}
-                Look::Left(why) => {
+                SweepResult::Ended => report.ended += 1,
+                SweepResult::InProgress => {}
+                SweepResult::Left(why) => {
                     report.left += 1;
                     if report.left_runs.len() < MAX_NAMED {
-                        report.left_runs.push(LeftRun { run_id, why });
+                        report.left_runs.push(UnchangedRun { run_id, why });
                     }
                 }
             }

@@ -1,6 +1,6 @@
 //! Verifies each delivery, and parses a verified one into a task.
 
-use super::client_secret::{holds, match_client_secret};
+use super::client_secret::{is_version_valid, match_client_secret};
 use super::context::Context;
 use crate::aws::queue_message::{self, HOOK, QueuedReport, REPORT};
 use crate::aws::secrets::{OtherVersion, SecretError};
@@ -27,7 +27,7 @@ pub enum Task {
 
 impl Task {
     /// Deliveries of one key wait for each other.
-    pub fn key(&self) -> String {
+    pub fn group_key(&self) -> String {
         match self {
             Self::Start { run, .. } => run.id.to_string(),
             Self::Follow(event) => event.pipeline.external_id().unwrap_or_else(|| event.pipeline.url.clone()),
@@ -38,7 +38,7 @@ impl Task {
     /// The project it is about, as far as it says.
     pub fn project(&self) -> Option<String> {
         match self {
-            Self::Start { run, .. } => run.project_path(),
+            Self::Start { run, .. } => run.requested_project_path(),
             Self::Follow(event) => Some(event.project.clone()),
             Self::Report(_) => None,
         }
@@ -121,7 +121,7 @@ async fn verify_hook(context: &Context, body: &str, signature: &HookSignature) -
         context.count_secret_fault(error.is_transient());
         context.cannot_verify(&error)
     };
-    let current = match context.app.secrets.hook(context.freshness()).await {
+    let current = match context.app.secrets.hook(context.call_limits()).await {
         // Until somebody changes the secret, nothing can prove a hook.
         Err(error @ SecretError::Unusable { .. }) => {
             drop(cannot_verify(error));
@@ -135,9 +135,10 @@ async fn verify_hook(context: &Context, body: &str, signature: &HookSignature) -
     if !signature.verify(proof, body, &current.value) {
         let since = if let HookProof::Signature { signed_at } = proof { signed_at } else { now };
         let others =
-            context.app.secrets.other_hook_versions(&current, context.freshness()).await.map_err(cannot_verify)?;
-        let proves =
-            |other: &OtherVersion<HookSecrets>| holds(other, since) && signature.verify(proof, body, &other.value);
+            context.app.secrets.other_hook_versions(&current, context.call_limits()).await.map_err(cannot_verify)?;
+        let proves = |other: &OtherVersion<HookSecrets>| {
+            is_version_valid(other, since) && signature.verify(proof, body, &other.value)
+        };
         if !others.iter().any(proves) {
             return Err(Outcome::Unauthenticated(VerifyError::Mismatch));
         }

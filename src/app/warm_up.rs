@@ -36,8 +36,8 @@ pub async fn warm_up(context: &Context, needs: Needs) {
         Needs::Nothing => {}
         Needs::Verification => drop(context.credentials().await),
         Needs::Everything => {
-            let login = context.glint(app.glint.log_in(context.freshness()));
-            let tokens = app.secrets.token_keys(context.freshness());
+            let login = context.glint(app.glint.log_in(context.call_limits()));
+            let tokens = app.secrets.token_keys(context.call_limits());
             let connections = async { tokio::join!(app.glint.connect_ahead(), app.gitlab.connect_ahead()) };
             let (login, tokens, _) = tokio::join!(login, tokens, connections);
             drop((login, tokens));

@@ -5,7 +5,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::gitlab::types::{self, Pipeline, PipelineEvent, PipelineStatus, RunToken};
+use crate::gitlab::types::{self, Pipeline, PipelineEvent, PipelineStatus, RunProof};
 use crate::glint::run::{RunId, RunPatch, RunReport, TerminalStatus};
 
 const VERSION: u32 = 1;
@@ -201,7 +201,7 @@ impl From<&PipelineEvent> for HookMessage {
             manual_job_has_started,
             failed_jobs,
             manual_jobs,
-            run_token,
+            run_proof: run_token,
         } = event.clone();
         Self {
             v: VERSION,
@@ -243,7 +243,7 @@ impl TryFrom<HookMessage> for PipelineEvent {
             manual_job_has_started: message.manual_job_has_started,
             failed_jobs: message.failed_jobs.into_iter().map(types::Job::from).collect(),
             manual_jobs: message.manual_jobs.into_iter().map(types::Job::from).collect(),
-            run_token: message.run_token.map(|token| RunToken {
+            run_proof: message.run_token.map(|token| RunProof {
                 run_id: token.run_id,
                 proof: token.proof,
                 report_pipeline_status: token.report_pipeline_status.unwrap_or(true),

@@ -11,7 +11,7 @@ use aws_sdk_secretsmanager::Client;
 use secrecy::SecretString;
 
 use crate::config::{Config, PROJECT_PLACEHOLDER};
-use crate::deadlines::Freshness;
+use crate::deadlines::CallLimits;
 use crate::gitlab::types::{HookSecrets, Project};
 use crate::glint::credentials::Credentials;
 use cache::{Cache, Parse};
@@ -69,12 +69,13 @@ impl Secrets {
             Secret { id: id.to_owned(), cache: Cache::new(client.clone(), config.secrets_ttl, parse) }
         }
         let tokens = &config.tokens_secret_id;
-        let parse_tokens = if tokens.contains(PROJECT_PLACEHOLDER) { values::one_token } else { values::token_map };
+        let parse_tokens =
+            if tokens.contains(PROJECT_PLACEHOLDER) { values::parse_one_token } else { values::parse_token_map };
         Self {
-            glint: secret(&config.glint_secret_id, client, config, values::credentials),
+            glint: secret(&config.glint_secret_id, client, config, values::parse_credentials),
             tokens: secret(tokens, client, config, parse_tokens),
-            hook: config.hook_secret_id.as_ref().map(|id| secret(id, client, config, values::hook_secrets)),
-            read: config.read_secret_id.as_ref().map(|id| secret(id, client, config, values::single_token)),
+            hook: config.hook_secret_id.as_ref().map(|id| secret(id, client, config, values::parse_hook_secrets)),
+            read: config.read_secret_id.as_ref().map(|id| secret(id, client, config, values::parse_single_token)),
         }
     }
 
@@ -86,40 +87,40 @@ impl Secrets {
     }
 
     /// Glint's client id and secret.
-    pub async fn glint(&self, freshness: Freshness) -> Result<Cached<Credentials>, SecretError> {
-        self.glint.current(freshness).await
+    pub async fn glint(&self, limits: CallLimits) -> Result<Cached<Credentials>, SecretError> {
+        self.glint.current(limits).await
     }
 
     /// The same, read out of turn because `refused` did not work.
     pub async fn refresh_glint(
         &self,
         refused: &VersionId,
-        freshness: Freshness,
+        limits: CallLimits,
     ) -> Result<Refresh<Cached<Credentials>>, SecretError> {
-        self.glint.cache.refresh(&self.glint.id, refused, freshness).await
+        self.glint.cache.refresh(&self.glint.id, refused, limits).await
     }
 
     /// The credentials before the last rotation, and those after it where `cached` proves to be the former.
     pub async fn other_glint_versions(
         &self,
         cached: &Cached<Credentials>,
-        freshness: Freshness,
+        limits: CallLimits,
     ) -> Result<Vec<OtherVersion<Credentials>>, SecretError> {
-        self.glint.other_versions(cached, freshness).await
+        self.glint.other_versions(cached, limits).await
     }
 
     /// The project's trigger token; `None` where the secret names no such project.
     pub async fn trigger_token(
         &self,
         project: &Project,
-        freshness: Freshness,
+        limits: CallLimits,
     ) -> Result<Option<Cached<SecretString>>, SecretError> {
-        let (id, cached) = self.tokens_of(project, freshness).await?;
+        let (id, cached) = self.tokens_of(project, limits).await?;
         if let Some(token) = cached.value.of(project, &id)? {
             return Ok(Some(cached.with(token)));
         }
         // A project may have been added since the secret was read.
-        match self.refresh_trigger_token(project, &cached.version, freshness).await? {
+        match self.refresh_trigger_token(project, &cached.version, limits).await? {
             Refresh::Changed(token) => Ok(token),
             Refresh::Unchanged | Refresh::NotDue { .. } => Ok(None),
         }
@@ -130,10 +131,10 @@ impl Secrets {
         &self,
         project: &Project,
         refused: &VersionId,
-        freshness: Freshness,
+        limits: CallLimits,
     ) -> Result<Refresh<Option<Cached<SecretString>>>, SecretError> {
-        let (id, _) = self.tokens_of(project, freshness).await?;
-        Ok(match self.tokens.cache.refresh(&id, refused, freshness).await? {
+        let (id, _) = self.tokens_of(project, limits).await?;
+        Ok(match self.tokens.cache.refresh(&id, refused, limits).await? {
             Refresh::Changed(newer) => Refresh::Changed(newer.value.of(project, &id)?.map(|token| newer.with(token))),
             Refresh::Unchanged => Refresh::Unchanged,
             Refresh::NotDue { read_at } => Refresh::NotDue { read_at },
@@ -141,48 +142,44 @@ impl Secrets {
     }
 
     /// The keys of the token map; none where each project has a secret of its own.
-    pub async fn token_keys(&self, freshness: Freshness) -> Result<Vec<String>, SecretError> {
+    pub async fn token_keys(&self, limits: CallLimits) -> Result<Vec<String>, SecretError> {
         if self.tokens.id.contains(PROJECT_PLACEHOLDER) {
             return Ok(Vec::new());
         }
-        match &*self.tokens.current(freshness).await?.value {
+        match &*self.tokens.current(limits).await?.value {
             Tokens::Map(map) => Ok(map.keys().cloned().collect()),
             Tokens::One(_) => Ok(Vec::new()),
         }
     }
 
     /// What hooks must prove; `None` where hooks are refused, since no secret is set or nobody has stored it.
-    pub async fn hook(&self, freshness: Freshness) -> Result<Option<Cached<HookSecrets>>, SecretError> {
-        optional(&self.hook, freshness).await
+    pub async fn hook(&self, limits: CallLimits) -> Result<Option<Cached<HookSecrets>>, SecretError> {
+        optional(&self.hook, limits).await
     }
 
     /// What hooks had to prove before the last rotation, and what after it where `cached` proves to be the former.
     pub async fn other_hook_versions(
         &self,
         cached: &Cached<HookSecrets>,
-        freshness: Freshness,
+        limits: CallLimits,
     ) -> Result<Vec<OtherVersion<HookSecrets>>, SecretError> {
         let Some(hook) = &self.hook else { return Ok(Vec::new()) };
-        hook.other_versions(cached, freshness).await
+        hook.other_versions(cached, limits).await
     }
 
     /// The token for looking pipelines up; `None` where nothing is looked up, since no secret is set or nobody has stored it.
-    pub async fn read_token(&self, freshness: Freshness) -> Result<Option<Arc<SecretString>>, SecretError> {
-        Ok(optional(&self.read, freshness).await?.map(|cached| cached.value))
+    pub async fn read_token(&self, limits: CallLimits) -> Result<Option<Arc<SecretString>>, SecretError> {
+        Ok(optional(&self.read, limits).await?.map(|cached| cached.value))
     }
 
     /// The secret that holds the project's token, with its name: in the letter case of the message, else in lower case.
-    async fn tokens_of(
-        &self,
-        project: &Project,
-        freshness: Freshness,
-    ) -> Result<(String, Cached<Tokens>), SecretError> {
+    async fn tokens_of(&self, project: &Project, limits: CallLimits) -> Result<(String, Cached<Tokens>), SecretError> {
         let path = project.path();
         let id = self.tokens.id.replace(PROJECT_PLACEHOLDER, &path);
         let lower_case = self.tokens.id.replace(PROJECT_PLACEHOLDER, &path.to_ascii_lowercase());
-        match self.tokens.cache.current(&id, freshness).await {
+        match self.tokens.cache.current(&id, limits).await {
             Err(error) if error.is_absent() && lower_case != id => {
-                let cached = self.tokens.cache.current(&lower_case, freshness).await;
+                let cached = self.tokens.cache.current(&lower_case, limits).await;
                 Ok((lower_case, cached.map_err(|other| if other.is_absent() { error } else { other })?))
             }
             result => result.map(|cached| (id, cached)),
@@ -190,17 +187,17 @@ impl Secrets {
     }
 }
 
-async fn optional<T>(secret: &Option<Secret<T>>, freshness: Freshness) -> Result<Option<Cached<T>>, SecretError> {
+async fn optional<T>(secret: &Option<Secret<T>>, limits: CallLimits) -> Result<Option<Cached<T>>, SecretError> {
     let Some(secret) = secret else { return Ok(None) };
-    match secret.current(freshness).await {
+    match secret.current(limits).await {
         Err(error) if error.is_absent() => Ok(None),
         result => result.map(Some),
     }
 }
 
 impl<T> Secret<T> {
-    async fn current(&self, freshness: Freshness) -> Result<Cached<T>, SecretError> {
-        self.cache.current(&self.id, freshness).await
+    async fn current(&self, limits: CallLimits) -> Result<Cached<T>, SecretError> {
+        self.cache.current(&self.id, limits).await
     }
 
     /// The version before the last rotation, and the one after it where `cached` proves to be the former: it was rotated since, and a newer
@@ -208,10 +205,10 @@ impl<T> Secret<T> {
     async fn other_versions(
         &self,
         cached: &Cached<T>,
-        freshness: Freshness,
+        limits: CallLimits,
     ) -> Result<Vec<OtherVersion<T>>, SecretError> {
         // One that is missing or was never of use proves nothing, and is as good as none.
-        let previous = match self.cache.previous(&self.id, &cached.version, freshness).await {
+        let previous = match self.cache.previous(&self.id, &cached.version, limits).await {
             Ok(previous) => previous,
             Err(error) if error.is_transient() => return Err(error),
             Err(_) => return Ok(Vec::new()),
@@ -219,7 +216,7 @@ impl<T> Secret<T> {
         if previous.version != cached.version {
             return Ok(vec![OtherVersion { value: previous.value, superseded_at: cached.created_at }]);
         }
-        match self.cache.refresh(&self.id, &cached.version, freshness).await? {
+        match self.cache.refresh(&self.id, &cached.version, limits).await? {
             Refresh::Changed(newer) => {
                 let superseded_at = newer.created_at;
                 let newer = OtherVersion { value: newer.value, superseded_at: None };

@@ -39,7 +39,7 @@ pub struct QueueError {
     why: String,
     transient: bool,
     /// It may be on the queue all the same: an answer was lost.
-    may_be_taken: bool,
+    may_have_been_accepted: bool,
 }
 
 impl QueueError {
@@ -49,13 +49,13 @@ impl QueueError {
     }
 
     /// Whether the message may be on the queue all the same.
-    pub fn may_be_taken(&self) -> bool {
-        self.may_be_taken
+    pub fn may_have_been_accepted(&self) -> bool {
+        self.may_have_been_accepted
     }
 
     /// The same error after an earlier answer was lost.
     pub fn after_lost_answer(self) -> Self {
-        Self { may_be_taken: true, ..self }
+        Self { may_have_been_accepted: true, ..self }
     }
 
     /// Whether the queue may take it later.
@@ -70,7 +70,7 @@ impl Retry for QueueError {
     }
 
     fn out_of_time() -> Self {
-        Self { why: "no time left".to_owned(), transient: true, may_be_taken: true }
+        Self { why: "no time left".to_owned(), transient: true, may_have_been_accepted: true }
     }
 }
 
@@ -86,9 +86,9 @@ impl Queue {
     }
 
     /// Puts `message` on the queue. Safe to repeat: the queue knows its deduplication id.
-    pub async fn send(&self, message: &Message, by: Instant) -> Result<(), QueueError> {
+    pub async fn send(&self, message: &Message, deadline: Instant) -> Result<(), QueueError> {
         let is_answer_lost = AtomicBool::new(false);
-        retry(by, || async {
+        retry(deadline, || async {
             let mut request = self.client.send_message().queue_url(&self.url).message_body(&message.body);
             request = request.message_group_id(&message.group).message_deduplication_id(&message.deduplication);
             for (name, value) in &message.attributes {
@@ -96,13 +96,13 @@ impl Queue {
                     .data_type("String")
                     .string_value(value)
                     .build()
-                    .map_err(|error| fault(&error))?;
+                    .map_err(|error| from_build_error(&error))?;
                 request = request.message_attributes(*name, value);
             }
             Box::pin(request.send()).await.map_err(|error| {
-                let error = failure(&error);
-                let is_lost = is_answer_lost.fetch_or(error.may_be_taken, Ordering::Relaxed);
-                QueueError { may_be_taken: error.may_be_taken || is_lost, ..error }
+                let error = from_sdk_error(&error);
+                let is_lost = is_answer_lost.fetch_or(error.may_have_been_accepted, Ordering::Relaxed);
+                QueueError { may_have_been_accepted: error.may_have_been_accepted || is_lost, ..error }
             })
         })
         .await?;
@@ -110,7 +110,12 @@ impl Queue {
     }
 
     /// Hides a received message for `wait` from now.
-    pub async fn change_visibility(&self, receipt_handle: &str, wait: Duration, by: Instant) -> Result<(), QueueError> {
+    pub async fn change_visibility(
+        &self,
+        receipt_handle: &str,
+        wait: Duration,
+        deadline: Instant,
+    ) -> Result<(), QueueError> {
         let seconds = wait.min(MAX_VISIBILITY_TIMEOUT).as_secs().try_into().unwrap_or(i32::MAX);
         let request = self
             .client
@@ -118,8 +123,8 @@ impl Queue {
             .queue_url(&self.url)
             .receipt_handle(receipt_handle)
             .visibility_timeout(seconds);
-        let sent = async { Box::pin(request.send()).await.map_err(|error| failure(&error)) };
-        tokio::time::timeout_at(by, sent).await.unwrap_or_else(|_| Err(QueueError::out_of_time()))?;
+        let sent = async { Box::pin(request.send()).await.map_err(|error| from_sdk_error(&error)) };
+        tokio::time::timeout_at(deadline, sent).await.unwrap_or_else(|_| Err(QueueError::out_of_time()))?;
         Ok(())
     }
 }
@@ -136,12 +141,12 @@ pub struct QueueAttributes {
 
 impl Queue {
     /// Reads the queue's attributes.
-    pub async fn attributes(&self, by: Instant) -> Result<QueueAttributes, QueueError> {
+    pub async fn attributes(&self, deadline: Instant) -> Result<QueueAttributes, QueueError> {
         use QueueAttributeName::{FifoQueue, RedrivePolicy, VisibilityTimeout};
-        let output = retry(by, || async {
+        let output = retry(deadline, || async {
             let request = self.client.get_queue_attributes().queue_url(&self.url);
             let request = request.set_attribute_names(Some(vec![FifoQueue, VisibilityTimeout, RedrivePolicy]));
-            Box::pin(request.send()).await.map_err(|error| failure(&error))
+            Box::pin(request.send()).await.map_err(|error| from_sdk_error(&error))
         });
         let attributes = output.await?.attributes.unwrap_or_default();
         let policy = attributes.get(&RedrivePolicy).and_then(|policy| Object::parse(policy).ok()).unwrap_or_default();
@@ -159,15 +164,17 @@ impl Queue {
     }
 }
 
-fn fault(error: &impl std::fmt::Display) -> QueueError {
-    QueueError { why: error.to_string(), transient: false, may_be_taken: false }
+fn from_build_error(error: &impl std::fmt::Display) -> QueueError {
+    QueueError { why: error.to_string(), transient: false, may_have_been_accepted: false }
 }
 
-fn failure<E: ProvideErrorMetadata + std::error::Error + 'static>(error: &SdkError<E, HttpResponse>) -> QueueError {
+fn from_sdk_error<E: ProvideErrorMetadata + std::error::Error + 'static>(
+    error: &SdkError<E, HttpResponse>,
+) -> QueueError {
     let SdkError::ServiceError(service) = error else {
         let is_unsent = matches!(error, SdkError::ConstructionFailure(_))
             || matches!(error, SdkError::DispatchFailure(failure) if failure.is_io() || failure.is_user());
-        return QueueError { why: innermost_cause(error), transient: true, may_be_taken: !is_unsent };
+        return QueueError { why: innermost_cause(error), transient: true, may_have_been_accepted: !is_unsent };
     };
     let code = service.err().code();
     let transient = !code.is_some_and(|code| ABOUT_THE_MESSAGE.contains(&code));
@@ -175,7 +182,7 @@ fn failure<E: ProvideErrorMetadata + std::error::Error + 'static>(error: &SdkErr
     QueueError {
         why: code.map_or_else(|| format!("status {status}"), error_code),
         transient,
-        may_be_taken: status >= 500,
+        may_have_been_accepted: status >= 500,
     }
 }
 

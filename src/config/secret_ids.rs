@@ -5,7 +5,7 @@ use super::{Config, PROJECT_PLACEHOLDER};
 
 impl<V: Fn(&str) -> Option<String>> Reader<V> {
     /// A secret for each project must not be another secret of ours, whatever the project is called: an action names the project.
-    pub fn check_tokens_secret_id(&mut self, config: &Config) {
+    pub fn reject_overlapping_tokens_secret_id(&mut self, config: &Config) {
         const VARIABLE: &str = "GITLAB_TOKENS_SECRET_ID";
         /// The name of a secret in its ARN, else all of `id`.
         fn name(id: &str) -> &str {

@@ -20,7 +20,7 @@ const MAX_READ_BYTES: usize = 4 * MAX_OUTPUTS_BYTES;
 
 /// A job of a list, as far as it decides where the file is.
 #[derive(Deserialize)]
-struct Job {
+struct ArtifactJob {
     #[serde(default)]
     id: Number,
     #[serde(default)]
@@ -37,8 +37,8 @@ struct File {
     filename: Text<255>,
 }
 
-impl Job {
-    fn is_finished(&self) -> bool {
+impl ArtifactJob {
+    fn has_ended(&self) -> bool {
         !self.finished_at.is_empty() || matches!(&*self.status, "success" | "failed" | "canceled")
     }
 
@@ -85,9 +85,9 @@ impl GitLab {
         for page in 1..=MAX_PAGES {
             let path =
                 format!("projects/{}/pipelines/{pipeline_id}/jobs?per_page={PER_PAGE}&page={page}", project.segment());
-            let jobs: Vec<Job> = self.get(&path, token, deadline).await?;
+            let jobs: Vec<ArtifactJob> = self.get(&path, token, deadline).await?;
             let is_last = jobs.len() < PER_PAGE;
-            let finished = jobs.into_iter().filter(|job| job.is_finished() && job.has_archive());
+            let finished = jobs.into_iter().filter(|job| job.has_ended() && job.has_archive());
             found.extend(finished.filter_map(|job| Some((parse_time(&job.finished_at), job.id.0?))));
             if is_last {
                 break;

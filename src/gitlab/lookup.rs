@@ -15,7 +15,7 @@ use super::jobs::Jobs;
 use super::text::{Text, parse_time};
 use super::webhook;
 use crate::deadlines::LOOKUP_TIMEOUT;
-use crate::gitlab::types::{GitRef, Pipeline, PipelineEvent, PipelineStatus, Project, RunToken, pipeline_page};
+use crate::gitlab::types::{GitRef, Pipeline, PipelineEvent, PipelineStatus, Project, RunProof, pipeline_page};
 use crate::http::{Response, SendError, percent_encode};
 use crate::retry::{Retry, retry};
 
@@ -97,13 +97,13 @@ impl GitLab {
     }
 
     /// The run that the pipeline's own `TRIGGER_PAYLOAD` names. `None` where it has none, or one that was not made here.
-    pub async fn run_token(
+    pub async fn run_proof(
         &self,
         project: &Project,
         pipeline_id: u64,
         token: &SecretString,
         deadline: Instant,
-    ) -> Result<Option<RunToken>, LookupError> {
+    ) -> Result<Option<RunProof>, LookupError> {
         #[derive(Deserialize)]
         struct Variable {
             key: String,
@@ -112,7 +112,7 @@ impl GitLab {
         let path = format!("projects/{}/pipelines/{pipeline_id}/variables", project.segment());
         let variables: Vec<Variable> = self.get(&path, token, deadline).await?;
         let payload = variables.into_iter().find(|variable| variable.key == "TRIGGER_PAYLOAD");
-        Ok(payload.and_then(|payload| webhook::run_token(&payload.value?)))
+        Ok(payload.and_then(|payload| webhook::run_proof(&payload.value?)))
     }
 
     /// How a pipeline stands, without its jobs and its run. `None` while it is between the statuses that move a run.

@@ -6,7 +6,7 @@ mod project;
 
 pub use git_ref::GitRef;
 pub use pipeline::{
-    Job, Pipeline, PipelineEvent, PipelineStatus, RunToken, parse_pipeline_page, pipeline_in, pipeline_page,
+    Job, Pipeline, PipelineEvent, PipelineStatus, RunProof, parse_pipeline_page, pipeline_in, pipeline_page,
 };
 pub use project::Project;
 

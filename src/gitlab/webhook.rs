@@ -7,7 +7,7 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::jobs::Jobs;
 use super::text::{Lenient, Number, Text, others_are_default, parse_time, passes_over_lists, passes_over_objects};
-use crate::gitlab::types::{Pipeline, PipelineEvent, PipelineStatus, RunToken, pipeline_page};
+use crate::gitlab::types::{Pipeline, PipelineEvent, PipelineStatus, RunProof, pipeline_page};
 
 /// What a hook's body turned out to be.
 #[derive(Debug, PartialEq, Eq)]
@@ -61,15 +61,15 @@ pub fn parse(text: &str, base_url: &str) -> Result<Hook, String> {
             Vec::new()
         },
         manual_jobs: if status == PipelineStatus::Manual { manual.into_jobs() } else { Vec::new() },
-        run_token: attributes.variables.0,
+        run_proof: attributes.variables.0,
     })))
 }
 
 /// The run that a `TRIGGER_PAYLOAD` names. `None` where it names none, or was not made here.
-pub fn run_token(trigger_payload: &str) -> Option<RunToken> {
+pub fn run_proof(trigger_payload: &str) -> Option<RunProof> {
     #[derive(Deserialize)]
     struct Payload {
-        glint: RunToken,
+        glint: RunProof,
     }
     let token = serde_json::from_str::<Payload>(trigger_payload).ok()?.glint;
     (token.run_id.len() <= MAX_RUN_ID_BYTES && token.proof.len() <= MAX_PROOF_BYTES).then_some(token)
@@ -119,7 +119,7 @@ struct ProjectOf {
 
 /// Of a list of variables, the run that its `TRIGGER_PAYLOAD` names.
 #[derive(Default)]
-struct TriggerPayload(Option<RunToken>);
+struct TriggerPayload(Option<RunProof>);
 
 impl<'de> Deserialize<'de> for TriggerPayload {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -158,7 +158,7 @@ impl<'de> Deserialize<'de> for TriggerPayload {
 
 /// A variable's value, of which only the run that it may name is kept: its key may come after it.
 #[derive(Default)]
-struct Value(Option<RunToken>);
+struct Value(Option<RunProof>);
 
 impl<'de> Deserialize<'de> for Value {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -172,7 +172,7 @@ impl<'de> Deserialize<'de> for Value {
             passes_over_objects!();
 
             fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Value(run_token(text)))
+                Ok(Value(run_proof(text)))
             }
         }
 
@@ -205,7 +205,7 @@ mod tests {
         assert_eq!(event.pipeline.external_id().as_deref(), Some("gl_1_31"));
         assert_eq!(event.pipeline.job_url(event.failed_jobs[0].id), "https://gitlab.example.com/g/p/-/jobs/9");
         assert_eq!(event.failed_jobs.iter().map(|job| job.name.as_str()).collect::<Vec<_>>(), ["deploy"]);
-        let token = event.run_token.unwrap();
+        let token = event.run_proof.unwrap();
         assert_eq!((token.run_id.as_str(), token.report_pipeline_status), ("r_1", true));
     }
 

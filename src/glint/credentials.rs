@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 
-use crate::deadlines::Freshness;
+use crate::deadlines::CallLimits;
 
 /// The client that Glint issued. Its secret signs Glint's deliveries and encrypts secret inputs too.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ pub struct NoCredentials {
 
 /// Loads the credentials; `None` where there are none newer.
 pub type LoadCredentials = Box<
-    dyn Fn(Wanted, Freshness) -> Pin<Box<dyn Future<Output = Result<Option<Loaded>, NoCredentials>> + Send>>
+    dyn Fn(Wanted, CallLimits) -> Pin<Box<dyn Future<Output = Result<Option<Loaded>, NoCredentials>> + Send>>
         + Send
         + Sync,
 >;

@@ -8,13 +8,13 @@ use super::response;
 use super::run::{Entity, RunId};
 use super::session::Bearer;
 use super::{Glint, GlintError, MAX_ERROR_BYTES, MAX_RESPONSE_BYTES, no_answer, request_body};
-use crate::deadlines::{Freshness, GLINT_TIMEOUT};
+use crate::deadlines::{CallLimits, GLINT_TIMEOUT};
 use crate::http::{Response, percent_encode};
 
 impl Glint {
     /// Writes the entity, merging with what is there: on behalf of `run`, which must be in progress, or of nobody. Nothing is created that it
     /// relates to.
-    pub async fn upsert(&self, entity: &Entity, run: Option<&RunId>, freshness: Freshness) -> Result<(), GlintError> {
+    pub async fn upsert(&self, entity: &Entity, run: Option<&RunId>, limits: CallLimits) -> Result<(), GlintError> {
         let mut body = json!({ "identifier": entity.identifier, "properties": entity.properties });
         let mut path = format!("blueprints/{}/entities?upsert=true&merge=true", percent_encode(&entity.blueprint));
         if let Some(run) = run {
@@ -25,7 +25,7 @@ impl Glint {
             path.push_str("&create_missing_related_entities=false");
         }
         let (path, body) = (&path, &request_body(&body));
-        self.repeated(freshness, |bearer| async move {
+        self.with_retries(limits, |bearer| async move {
             let mut request = self.request(Method::POST, path, Some(body.clone()))?;
             request.headers_mut().insert(AUTHORIZATION, bearer.header());
             let answer = self.http.send(request, MAX_RESPONSE_BYTES, GLINT_TIMEOUT).await.map_err(no_answer)?;

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use crate::glint::run::{Backend, RunId, RunRequest};
+use crate::glint::run::{InvocationType, RunId, RunRequest};
 use crate::json::{self, Document, Object};
 pub use faults::Unreadable;
 use run_id::RunIdPlace;
@@ -66,7 +66,7 @@ pub fn parse(text: String, header: Option<&str>) -> Result<Message, Unreadable> 
         report_pipeline_status: method.is_none_or(|method| !method.is_false("reportPipelineStatus")),
         action_url: method.and_then(|method| method.string("url")).map(Cow::into_owned),
         synchronized: method.is_some_and(|method| method.is_true("synchronized")),
-        backend: method.map_or(Backend::Unnamed, backend),
+        backend: method.map_or(InvocationType::Unnamed, backend),
         spec: parts.and_then(|parts| templates.spec(&parts)).map_err(|error| error.to_string()),
         headers: document.place("headers"),
         text,

@@ -4,18 +4,18 @@ use std::sync::atomic::Ordering;
 
 use reqwest::Method;
 
-use super::response::{self, Shown};
+use super::response::{self, VisibleFields};
 use super::run::{RunId, RunPatch, RunStatus};
 use super::{Glint, GlintError, path_of, request_body};
-use crate::deadlines::Freshness;
+use crate::deadlines::CallLimits;
 
 /// Glint's answer to a PATCH, read where somebody asks. No `Debug`: the run's inputs may stand in it.
 pub struct PatchResponse(Vec<u8>);
 
 impl PatchResponse {
     /// What the answer shows of the run; `None` where it shows no run.
-    pub fn shown(&self) -> Option<Shown> {
-        response::shown(&self.0)
+    pub fn visible_fields(&self) -> Option<VisibleFields> {
+        response::visible_fields(&self.0)
     }
 }
 
@@ -28,7 +28,7 @@ pub enum PatchResult {
 
 /// Whether a request may be sent again after its answer was lost.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Repeat {
+enum RetryMode {
     Freely,
     UnlessLost,
 }
@@ -36,10 +36,10 @@ enum Repeat {
 impl Glint {
     /// Patches the run, retried freely: the same values however often it is sent. What Glint refuses of a run that has ended is no failure; a status that
     /// it refuses of a synchronized run, or an `externalRunId`, is left out.
-    pub async fn patch(&self, id: &RunId, patch: &RunPatch, freshness: Freshness) -> Result<PatchResult, GlintError> {
-        match self.send_patch(id, patch, Repeat::Freely, freshness).await {
+    pub async fn patch(&self, id: &RunId, patch: &RunPatch, limits: CallLimits) -> Result<PatchResult, GlintError> {
+        match self.send_patch(id, patch, RetryMode::Freely, limits).await {
             Ok(response) => Ok(PatchResult::Applied(response)),
-            Err(refused @ GlintError::Refused { .. }) => self.patch_after_refusal(id, patch, refused, freshness).await,
+            Err(refused @ GlintError::Refused { .. }) => self.patch_after_refusal(id, patch, refused, limits).await,
             Err(error) => Err(error),
         }
     }
@@ -49,16 +49,16 @@ impl Glint {
         &self,
         id: &RunId,
         patch: &RunPatch,
-        freshness: Freshness,
+        limits: CallLimits,
     ) -> Result<PatchResult, GlintError> {
-        match self.send_patch(id, patch, Repeat::UnlessLost, freshness).await {
+        match self.send_patch(id, patch, RetryMode::UnlessLost, limits).await {
             Ok(response) => Ok(PatchResult::Applied(response)),
             Err(refused @ GlintError::Refused { .. }) if patch.external_run_id.is_some() => {
                 let patch = RunPatch { external_run_id: None, ..patch.clone() };
                 if patch == RunPatch::default() {
                     return Err(refused);
                 }
-                self.send_patch(id, &patch, Repeat::UnlessLost, freshness).await.map(PatchResult::Applied)
+                self.send_patch(id, &patch, RetryMode::UnlessLost, limits).await.map(PatchResult::Applied)
             }
             Err(error) => Err(error),
         }
@@ -70,24 +70,24 @@ impl Glint {
         id: &RunId,
         patch: &RunPatch,
         refused: GlintError,
-        freshness: Freshness,
+        limits: CallLimits,
     ) -> Result<PatchResult, GlintError> {
         let mut patch = patch.clone();
         let is_synchronized = matches!(&refused, GlintError::Refused { code, .. } if code == "run_synchronized_error");
         if is_synchronized && patch.status.take().is_some() {
-            match self.send_patch(id, &patch, Repeat::Freely, freshness).await {
+            match self.send_patch(id, &patch, RetryMode::Freely, limits).await {
                 Err(GlintError::Refused { .. }) => {}
                 other => return other.map(PatchResult::Applied),
             }
         }
         // Glint does not say which refusal means an ended run: its state does.
-        if matches!(self.run(id, freshness).await, Ok(state) if state.status == RunStatus::Ended) {
+        if matches!(self.run(id, limits).await, Ok(state) if state.status == RunStatus::Ended) {
             return Ok(PatchResult::AlreadyEnded);
         }
         if patch.external_run_id.take().is_none() {
             return Err(refused);
         }
-        let response = self.send_patch(id, &patch, Repeat::Freely, freshness).await?;
+        let response = self.send_patch(id, &patch, RetryMode::Freely, limits).await?;
         if !self.has_refused_external_id.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 "this Glint refuses an `externalRunId`, so the label of a run is all that says that its trigger was sent: if the answer of GitLab is lost and \
@@ -101,17 +101,17 @@ impl Glint {
         &self,
         id: &RunId,
         patch: &RunPatch,
-        repeat: Repeat,
-        freshness: Freshness,
+        mode: RetryMode,
+        limits: CallLimits,
     ) -> Result<PatchResponse, GlintError> {
         let path = &path_of(id);
-        let answer = self.repeated(freshness, |bearer| async move {
+        let answer = self.with_retries(limits, |bearer| async move {
             let summary = patch.summary.as_ref().map(|text| bearer.redactor().redact(text));
             let body = request_body(&RunPatch { summary, ..patch.clone() });
             let lost_before = self.lost_answers();
             match self.call(Method::PATCH, path, Some(body), &bearer).await {
                 Err(GlintError::Unavailable { why, .. })
-                    if repeat == Repeat::UnlessLost && self.lost_answers() > lost_before =>
+                    if mode == RetryMode::UnlessLost && self.lost_answers() > lost_before =>
                 {
                     Err(GlintError::ResponseLost(why))
                 }

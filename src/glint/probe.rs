@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde::Deserialize;
 
 use super::{Glint, GlintError, unreadable};
-use crate::deadlines::Freshness;
+use crate::deadlines::CallLimits;
 use crate::json::Object;
 
 /// What one answer of Glint shows.
@@ -25,14 +25,14 @@ pub struct Probe {
 
 impl Glint {
     /// Looks at the latest runs.
-    pub async fn probe(&self, freshness: Freshness) -> Result<Probe, GlintError> {
+    pub async fn probe(&self, limits: CallLimits) -> Result<Probe, GlintError> {
         #[derive(Deserialize)]
         struct Runs<'a> {
             #[serde(borrow)]
             runs: Vec<Object<'a>>,
         }
         let path = "actions/runs?limit=10&version=v2";
-        let answer = self.repeated(freshness, |bearer| async move {
+        let answer = self.with_retries(limits, |bearer| async move {
             self.call_for(super::MAX_LIST_BYTES, Method::GET, path, None, &bearer).await
         });
         let answer = answer.await?;

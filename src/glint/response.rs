@@ -23,14 +23,14 @@ pub fn run(body: &[u8]) -> Option<RunState> {
 
 /// What the answer to a PATCH shows of the run.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Shown {
+pub struct VisibleFields {
     pub label: Option<String>,
     pub external_id: Option<String>,
     pub links: Vec<String>,
 }
 
 /// What a protocol step needs of the run in an answer. `None` where the answer shows no run, or one without an id and a status.
-pub fn shown(body: &[u8]) -> Option<Shown> {
+pub fn visible_fields(body: &[u8]) -> Option<VisibleFields> {
     #[derive(Deserialize)]
     struct Response {
         run: Run,
@@ -48,7 +48,7 @@ pub fn shown(body: &[u8]) -> Option<Shown> {
     }
     let run = serde_json::from_slice::<Response>(body).ok()?.run;
     let links = run.link.map(|link| links(&link)).unwrap_or_default();
-    Some(Shown { label: run.status_label, external_id: run.external_run_id, links })
+    Some(VisibleFields { label: run.status_label, external_id: run.external_run_id, links })
 }
 
 /// Some of the runs that Glint was asked for.

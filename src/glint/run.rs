@@ -68,7 +68,7 @@ pub struct RunRequest {
     /// Glint waits for our reply and ends the run by it, so no status may be set.
     pub synchronized: bool,
     /// The backend that the action names: what decides whether the run is ours.
-    pub backend: Backend,
+    pub backend: InvocationType,
     /// What to start, or the sentence that says what of the message cannot be read.
     pub spec: Result<TriggerSpec, String>,
     /// The whole message, byte for byte.
@@ -86,7 +86,7 @@ impl RunRequest {
     }
 
     /// The project's path, as far as the message names one.
-    pub fn project_path(&self) -> Option<String> {
+    pub fn requested_project_path(&self) -> Option<String> {
         let spec = self.spec.as_ref().ok()?;
         Some(format!("{}/{}", json::string(spec.group.as_deref()?)?, json::string(spec.project.as_deref()?)?))
     }
@@ -100,7 +100,7 @@ impl RunRequest {
 
 /// `invocationMethod.type`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Backend {
+pub enum InvocationType {
     GitLab,
     Webhook,
     /// Another backend's run.

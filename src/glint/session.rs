@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::{Glint, GlintError, no_answer};
-use crate::deadlines::Freshness;
+use crate::deadlines::CallLimits;
 use crate::deadlines::GLINT_TIMEOUT;
 use crate::glint::credentials::{Credentials, LoadCredentials, Wanted};
 use crate::http::Response;
@@ -89,38 +89,37 @@ impl Session {
 
 impl Glint {
     /// Logs in, unless that is done.
-    pub async fn log_in(&self, freshness: Freshness) -> Result<(), GlintError> {
-        self.bearer(freshness).await.map(drop)
+    pub async fn log_in(&self, limits: CallLimits) -> Result<(), GlintError> {
+        self.bearer(limits).await.map(drop)
     }
 
     /// Calls Glint with a bearer token. Re-authenticates once if the token expired.
-    pub(super) async fn authenticated<T, F: Future<Output = Result<T, GlintError>>>(
+    pub(super) async fn with_login<T, F: Future<Output = Result<T, GlintError>>>(
         &self,
-        freshness: Freshness,
+        limits: CallLimits,
         call: impl Fn(Bearer) -> F,
     ) -> Result<T, GlintError> {
-        let bearer = self.bearer(freshness).await?;
+        let bearer = self.bearer(limits).await?;
         match call(bearer.clone()).await {
             Err(GlintError::LoginExpired) => {
                 self.session.forget(&bearer).await;
-                call(self.bearer(freshness).await?).await
+                call(self.bearer(limits).await?).await
             }
             other => other,
         }
     }
 
     /// A bearer token. If Glint refuses the credentials, reads them once more, and logs in again only if they changed.
-    async fn bearer(&self, freshness: Freshness) -> Result<Bearer, GlintError> {
-        let load = |wanted| async {
-            (self.session.load_credentials)(wanted, freshness).await.map_err(GlintError::NoCredentials)
-        };
+    async fn bearer(&self, limits: CallLimits) -> Result<Bearer, GlintError> {
+        let load =
+            |wanted| async { (self.session.load_credentials)(wanted, limits).await.map_err(GlintError::NoCredentials) };
         let Some(loaded) = load(Wanted::Current).await? else { return Err(GlintError::CredentialsRefused) };
-        match self.bearer_for(&loaded.credentials, freshness).await {
+        match self.bearer_for(&loaded.credentials, limits).await {
             Err(GlintError::CredentialsRefused) => {}
             other => return other,
         }
         match load(Wanted::NewerThan(loaded.version)).await? {
-            Some(newer) => self.bearer_for(&newer.credentials, freshness).await,
+            Some(newer) => self.bearer_for(&newer.credentials, limits).await,
             None => Err(GlintError::CredentialsRefused),
         }
     }
@@ -128,16 +127,16 @@ impl Glint {
     /// The bearer token there is, or that of a new login. Concurrent callers share one login.
     ///
     /// A rotated client secret ends no login: Glint says so itself, when it does.
-    async fn bearer_for(&self, credentials: &Credentials, freshness: Freshness) -> Result<Bearer, GlintError> {
+    async fn bearer_for(&self, credentials: &Credentials, limits: CallLimits) -> Result<Bearer, GlintError> {
         let mut state = self.session.current.lock().await;
-        let is_current = |login: &&Login| login.client_id == credentials.client_id && freshness.now < login.expires_at;
+        let is_current = |login: &&Login| login.client_id == credentials.client_id && limits.now < login.expires_at;
         if let Some(login) = state.login.as_ref().filter(is_current) {
             return Ok(login.bearer.clone());
         }
-        let (token, lifetime) = retry(freshness.deadline, || self.request_token(credentials)).await?;
+        let (token, lifetime) = retry(limits.deadline, || self.request_token(credentials)).await?;
         state.serial += 1;
         let bearer = Bearer::new(&token, &credentials.client_secret, state.serial)?;
-        let expires_at = freshness.now + (lifetime - lifetime / MARGIN);
+        let expires_at = limits.now + (lifetime - lifetime / MARGIN);
         state.login = Some(Login { bearer: bearer.clone(), client_id: credentials.client_id.clone(), expires_at });
         Ok(bearer)
     }

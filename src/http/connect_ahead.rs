@@ -25,12 +25,12 @@ pub struct ConnectAhead(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
-    /// How many of the next connections are to be kept.
+    /// How many of the next connections are to be kept for a later request.
     wanted: usize,
-    kept: VecDeque<Kept>,
+    early: VecDeque<EarlyConnection>,
 }
 
-struct Kept {
+struct EarlyConnection {
     begun_at: Instant,
     /// A connection of the connector's own type, which has no name.
     connection: Box<dyn std::any::Any + Send>,
@@ -64,9 +64,9 @@ impl ConnectAhead {
     /// The oldest connection that is young enough to be used.
     fn take<C: 'static>(&self) -> Option<oneshot::Receiver<C>> {
         let mut state = self.state();
-        while let Some(kept) = state.kept.pop_front() {
-            if kept.begun_at.elapsed() < IDLE_TIMEOUT
-                && let Ok(connection) = kept.connection.downcast()
+        while let Some(early) = state.early.pop_front() {
+            if early.begun_at.elapsed() < IDLE_TIMEOUT
+                && let Ok(connection) = early.connection.downcast()
             {
                 return Some(*connection);
             }
@@ -115,8 +115,8 @@ where
                     drop(sender.send(connection));
                 }
             });
-            let kept = Kept { begun_at: Instant::now(), connection: Box::new(receiver) };
-            self.ahead.state().kept.push_back(kept);
+            let early = EarlyConnection { begun_at: Instant::now(), connection: Box::new(receiver) };
+            self.ahead.state().early.push_back(early);
             // The request that asked for it is dropped now.
             return Box::pin(std::future::pending());
         }

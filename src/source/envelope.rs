@@ -14,10 +14,10 @@ const MAX_ENVELOPES: usize = 2;
 const MARKS: [&str; 2] = ["\"TopicArn\"", "\"detail-type\""];
 
 /// The message in `text`, and its signature: that of the innermost envelope, then `signature`, then the message's own.
-pub fn open(text: String, signature: Option<SignatureHeaders>) -> UnverifiedBody {
+pub fn unwrap(text: String, signature: Option<SignatureHeaders>) -> UnverifiedBody {
     let (mut text, mut signature) = (text, signature);
     for _ in 0..MAX_ENVELOPES {
-        let Some((message, inner)) = open_one(&text) else { break };
+        let Some((message, inner)) = unwrap_one(&text) else { break };
         signature = inner.or(signature);
         text = message;
     }
@@ -27,7 +27,7 @@ pub fn open(text: String, signature: Option<SignatureHeaders>) -> UnverifiedBody
     }
 }
 
-fn open_one(text: &str) -> Option<(String, Option<SignatureHeaders>)> {
+fn unwrap_one(text: &str) -> Option<(String, Option<SignatureHeaders>)> {
     if !MARKS.iter().any(|mark| text.contains(mark)) {
         return None;
     }

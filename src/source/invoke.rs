@@ -10,7 +10,7 @@ use crate::outcome::Handled;
 pub fn parse(event: &str, root: &Object) -> Event {
     let (text, sent_at) = envelope::event_bridge(root).unwrap_or_else(|| (event.to_owned(), None));
     let metadata = DeliveryMetadata { sent_at, bytes: text.len(), ..DeliveryMetadata::new(Source::Invoke) };
-    Event::Deliveries(vec![Delivery { payload: Payload::Message(envelope::open(text, None)), metadata }], respond)
+    Event::Deliveries(vec![Delivery { payload: Payload::Message(envelope::unwrap(text, None)), metadata }], respond)
 }
 
 /// The outcome as JSON, or an error with the reason, so that the source invokes again.

@@ -58,14 +58,14 @@ fn time(millis: &str) -> Option<DateTime<Utc>> {
 }
 
 /// Whether nobody can read or verify the record: it would block its partition.
-pub fn is_passed_over(handled: &Handled) -> bool {
+pub fn is_skipped(handled: &Handled) -> bool {
     matches!(handled.outcome, Outcome::Unreadable { .. } | Outcome::Unauthenticated(_))
 }
 
 /// Kafka redelivers the whole batch: AWS reads a partial response only where the mapping was told so, which the event does not say. A record
 /// that nobody can read or verify is passed over.
 fn respond(handled: &[(Option<String>, Handled)]) -> Result<Box<RawValue>, RetryRequested> {
-    let count = handled.iter().filter(|(_, handled)| handled.should_redeliver() && !is_passed_over(handled)).count();
+    let count = handled.iter().filter(|(_, handled)| handled.should_redeliver() && !is_skipped(handled)).count();
     if count > 0 {
         return Err(RetryRequested(format!("{count} of {} records have to be redelivered", handled.len())));
     }

@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 
 use super::ValidationError;
 use crate::gitlab::types::{GitRef, Project};
-use crate::glint::run::{Backend, Inputs, RunRequest, TriggerSpec, UrlTarget};
+use crate::glint::run::{Inputs, InvocationType, RunRequest, TriggerSpec, UrlTarget};
 use crate::json::{self, Object};
 
 const HINT_PROJECT: &str =
@@ -43,7 +43,7 @@ pub fn project(run: &RunRequest, spec: &TriggerSpec, target: &UrlTarget) -> Resu
         if let Some(path) = &target.project {
             return project_of_url(path);
         }
-        if run.backend == Backend::Webhook {
+        if run.backend == InvocationType::Webhook {
             return Err(ValidationError::new("the action's URL names no GitLab project", HINT_URL));
         }
     }

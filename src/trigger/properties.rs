@@ -6,7 +6,7 @@ use sandbox::samples;
 use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 
-use super::{Policy, build_trigger_request};
+use super::{TriggerOptions, build_trigger_request};
 use crate::glint::message::{self, Message};
 use crate::glint::run::UrlTarget;
 use crate::json;
@@ -16,14 +16,14 @@ type Built = Option<(Map<String, Value>, String)>;
 
 /// Builds the request of the run whose user inputs are `inputs`. A refusal is held to what all refusals owe.
 fn build(inputs: &str, inputs_as_inputs: bool, escape_dollar: bool) -> Result<Built, TestCaseError> {
-    let policy = Policy { inputs_as_inputs, escape_dollar, allow_variables: Vec::new() };
+    let options = TriggerOptions { inputs_as_inputs, escape_dollar, allow_variables: Vec::new() };
     let honest = samples::message("r_1");
     let text = honest.to_string().replace(&honest["payload"]["properties"].to_string(), inputs);
     let Ok(Message::Run(run)) = message::parse(text, None) else { return Ok(None) };
     let secret = SecretString::from("glint-sandbox-client-secret-0123456789");
-    match build_trigger_request(&run, &UrlTarget::default(), &policy, &secret) {
+    match build_trigger_request(&run, &UrlTarget::default(), &options, &secret) {
         Ok(mut request) => {
-            request.set_run_token("r_1", "v1,x");
+            request.set_run_proof("r_1", "v1,x");
             let body = request.body.iter();
             let body = body.map(|(name, value)| ((*name).to_owned(), serde_json::from_str(value).unwrap_or_default()));
             let payload = request.body.iter().find(|(name, _)| *name == "port_payload").unwrap();

@@ -15,7 +15,7 @@ const NONCE: usize = 16;
 const TAG: usize = 16;
 
 /// The plain text of `sealed`: base64 of nonce, ciphertext and tag. `None` where it is anything else, or sealed with another secret.
-pub fn open(sealed: &str, client_secret: &SecretString) -> Option<Zeroizing<String>> {
+pub fn decrypt(sealed: &str, client_secret: &SecretString) -> Option<Zeroizing<String>> {
     let key = client_secret.expose_secret().as_bytes().get(..KEY)?;
     let bytes = BASE64_STANDARD.decode(sealed).ok().filter(|bytes| bytes.len() >= NONCE + TAG)?;
     let (nonce, ciphertext) = bytes.split_at(NONCE);
@@ -38,12 +38,12 @@ mod tests {
             ),
             (&"a".repeat(32), "AAECAwQFBgcICQoLDA0OD1LJmFoeBvsp6Kq9Q/ClKt3vdGM3DWY7fs6YvFk=", "secret_value"),
         ] {
-            assert_eq!(open(sealed, &SecretString::from(secret)).unwrap().as_str(), plain);
-            assert!(open(sealed, &SecretString::from("b".repeat(32))).is_none());
-            assert!(open(sealed, &SecretString::from("short")).is_none());
-            assert!(open(&sealed[4..], &SecretString::from(secret)).is_none());
+            assert_eq!(decrypt(sealed, &SecretString::from(secret)).unwrap().as_str(), plain);
+            assert!(decrypt(sealed, &SecretString::from("b".repeat(32))).is_none());
+            assert!(decrypt(sealed, &SecretString::from("short")).is_none());
+            assert!(decrypt(&sealed[4..], &SecretString::from(secret)).is_none());
         }
-        assert!(open("", &SecretString::from("a".repeat(32))).is_none());
-        assert!(open("s3cr3t", &SecretString::from("a".repeat(32))).is_none());
+        assert!(decrypt("", &SecretString::from("a".repeat(32))).is_none());
+        assert!(decrypt("s3cr3t", &SecretString::from("a".repeat(32))).is_none());
     }
 }

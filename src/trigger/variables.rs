@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use super::{Policy, ValidationError, payload, reserved_names, secret_input};
+use super::{TriggerOptions, ValidationError, payload, reserved_names, secret_input};
 use crate::glint::run::Inputs;
 use crate::json;
 
@@ -64,9 +64,9 @@ impl std::fmt::Debug for UserInputs {
 }
 
 impl UserInputs {
-    /// Nothing at all, in the kind that `policy` asks for.
-    pub fn none(policy: &Policy) -> Self {
-        if policy.inputs_as_inputs { Self::Inputs(Vec::new()) } else { Self::Variables(Vec::new()) }
+    /// Nothing at all, in the kind that `options` asks for.
+    pub fn none(options: &TriggerOptions) -> Self {
+        if options.inputs_as_inputs { Self::Inputs(Vec::new()) } else { Self::Variables(Vec::new()) }
     }
 
     /// Turns `inputs` into what GitLab takes, `secrets` of them decrypted.
@@ -74,7 +74,7 @@ impl UserInputs {
         field: Field,
         inputs: &Inputs,
         secrets: &[String],
-        policy: &Policy,
+        options: &TriggerOptions,
         client_secret: &SecretString,
     ) -> Result<Self, ValidationError> {
         if inputs.len() > MAX_VARIABLES {
@@ -86,18 +86,18 @@ impl UserInputs {
         let mut values = Vec::with_capacity(inputs.len());
         for (name, value) in inputs {
             // `ref` chose the branch; as an input it would have to be declared by the pipeline.
-            if policy.inputs_as_inputs && field == Field::UserInputs && name == "ref" {
+            if options.inputs_as_inputs && field == Field::UserInputs && name == "ref" {
                 continue;
             }
-            if !policy.inputs_as_inputs {
-                reserved_names::validate(field, name, &policy.allow_variables)?;
+            if !options.inputs_as_inputs {
+                reserved_names::validate(field, name, &options.allow_variables)?;
             }
             let subject = field.describe(name);
             let plain = if secrets.contains(name) { decrypt(field, name, value, client_secret)? } else { None };
-            let text = if policy.inputs_as_inputs {
-                to_input(&subject, value, plain, policy)?
+            let text = if options.inputs_as_inputs {
+                to_input(&subject, value, plain, options)?
             } else {
-                to_variable(&subject, value, plain, policy)?
+                to_variable(&subject, value, plain, options)?
             };
             if text.len() > MAX_VALUE_BYTES {
                 return Err(ValidationError::new(
@@ -107,7 +107,7 @@ impl UserInputs {
             }
             values.push((name.clone(), text));
         }
-        Ok(if policy.inputs_as_inputs { Self::Inputs(values) } else { Self::Variables(values) })
+        Ok(if options.inputs_as_inputs { Self::Inputs(values) } else { Self::Variables(values) })
     }
 
     /// The body's member: always an object, since GitLab refuses `"variables": null`; no `inputs` at all where there are none.
@@ -154,7 +154,7 @@ fn decrypt(
     if matches!(value.get(), "null" | "\"\"") {
         return Ok(None);
     }
-    json::string(value).and_then(|sealed| secret_input::open(&sealed, client_secret)).map(Some).ok_or_else(|| {
+    json::string(value).and_then(|sealed| secret_input::decrypt(&sealed, client_secret)).map(Some).ok_or_else(|| {
         ValidationError::new(
             match field {
                 Field::UserInputs => format!("the secret input `{}` cannot be decrypted", json::excerpt(name)),
@@ -170,7 +170,7 @@ fn to_variable(
     subject: &str,
     value: &RawValue,
     plain: Option<Zeroizing<String>>,
-    policy: &Policy,
+    options: &TriggerOptions,
 ) -> Result<Zeroizing<String>, ValidationError> {
     let text = match plain {
         Some(plain) => plain,
@@ -180,7 +180,7 @@ fn to_variable(
         }),
     };
     reject_nul(subject, &text)?;
-    Ok(if policy.escape_dollar { Zeroizing::new(text.replace('$', "$$")) } else { text })
+    Ok(if options.escape_dollar { Zeroizing::new(text.replace('$', "$$")) } else { text })
 }
 
 /// The value as JSON of its own type. A secret of an object type decrypts to JSON, any other to a string.
@@ -188,7 +188,7 @@ fn to_input(
     subject: &str,
     value: &RawValue,
     plain: Option<Zeroizing<String>>,
-    policy: &Policy,
+    options: &TriggerOptions,
 ) -> Result<Zeroizing<String>, ValidationError> {
     let text = match plain {
         Some(plain) if plain.starts_with(['{', '[']) && serde_json::from_str::<&RawValue>(&plain).is_ok() => plain,
@@ -197,7 +197,7 @@ fn to_input(
     };
     // Without the escaped backslashes, what still looks like an escape is one.
     reject_nul(subject, &Zeroizing::new(text.replace("\\\\", "").replace("\\u0000", "\0")))?;
-    Ok(Zeroizing::new(payload::escape_dollars(text.as_str().into(), policy.escape_dollar).into_owned()))
+    Ok(Zeroizing::new(payload::escape_dollars(text.as_str().into(), options.escape_dollar).into_owned()))
 }
 
 fn compact(subject: &str, value: &RawValue) -> Result<String, ValidationError> {

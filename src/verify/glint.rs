@@ -84,7 +84,7 @@ impl UnverifiedBody {
         let is_genuine = if self.signed_inside {
             signed_texts_of_a_record(self.text().unwrap_or_default()).iter().any(|text| is_signed(text.as_bytes()))
         } else {
-            is_signed(&self.bytes) || agents_form(&self.bytes).is_some_and(|text| is_signed(&text))
+            is_signed(&self.bytes) || agent_serialization(&self.bytes).is_some_and(|text| is_signed(&text))
         };
         if is_genuine { Ok(self.bytes) } else { Err(self) }
     }
@@ -108,7 +108,7 @@ impl fmt::Debug for SignatureHeaders {
 
 /// The form that Glint's agent signs while it sends another: Python's compact JSON, which has no spaces between its tokens and escapes what is
 /// not ASCII. `None` where that is no other form, or one much longer than what was sent: it must not cost more than the plain one.
-fn agents_form(bytes: &[u8]) -> Option<Vec<u8>> {
+fn agent_serialization(bytes: &[u8]) -> Option<Vec<u8>> {
     const MAX_GROWTH: usize = 4096;
     let text = std::str::from_utf8(bytes).ok()?;
     let mut form = Vec::with_capacity(text.len() + MAX_GROWTH);
@@ -221,16 +221,16 @@ mod tests {
             (r#"{"a": "d\u00e9 \" \\", "b": null}"#, r#"{"a":"d\u00e9 \" \\","b":null}"#),
             ("{ \"a\": \"d\u{e9}\u{1F600}\" }", r#"{"a":"d\u00e9\ud83d\ude00"}"#),
         ] {
-            assert_eq!(agents_form(sent.as_bytes()).as_deref(), Some(signed.as_bytes()), "{sent}");
+            assert_eq!(agent_serialization(sent.as_bytes()).as_deref(), Some(signed.as_bytes()), "{sent}");
         }
     }
 
     #[test]
     fn a_form_that_says_nothing_new_or_costs_more_is_not_tried() {
-        assert_eq!(agents_form(br#"{"a":1}"#), None);
-        assert_eq!(agents_form("é".repeat(100_000).as_bytes()), None);
-        assert_eq!(agents_form(b"\xff"), None);
-        assert_eq!(agents_form(b"{\"a\\"), None);
+        assert_eq!(agent_serialization(br#"{"a":1}"#), None);
+        assert_eq!(agent_serialization("é".repeat(100_000).as_bytes()), None);
+        assert_eq!(agent_serialization(b"\xff"), None);
+        assert_eq!(agent_serialization(b"{\"a\\"), None);
     }
 
     #[test]

@@ -80,10 +80,10 @@ impl RequestUrl {
     /// Whether `key` is the [`url_key`] of this URL under the project's trigger token. Compares in constant time.
     pub fn is_proven_by(&self, key: &str, token: &SecretString) -> bool {
         let code = BASE64_URL_SAFE_NO_PAD.decode(key).unwrap_or_default();
-        !is_blank(token) && self.code(token).verify_slice(&code).is_ok()
+        !is_blank(token) && self.mac(token).verify_slice(&code).is_ok()
     }
 
-    fn code(&self, token: &SecretString) -> Hmac<Sha256> {
+    fn mac(&self, token: &SecretString) -> Hmac<Sha256> {
         let text = format!("glint-gitlab-trigger url\n{}", self.canonical());
         mac(token.expose_secret().trim().as_bytes(), &[text.as_bytes()])
     }
@@ -98,7 +98,7 @@ fn is_blank(token: &SecretString) -> bool {
 /// each segment of the path in lower case and percent-encoded behind a slash, `?`, and the parameters less `key` as `name=value`, encoded
 /// likewise, in the order of their names and joined by `&`. Written as base64 for URLs, without padding.
 pub fn url_key(token: &SecretString, path_and_query: &str) -> String {
-    BASE64_URL_SAFE_NO_PAD.encode(RequestUrl::parse(path_and_query).code(token).finalize().into_bytes())
+    BASE64_URL_SAFE_NO_PAD.encode(RequestUrl::parse(path_and_query).mac(token).finalize().into_bytes())
 }
 
 #[cfg(test)]

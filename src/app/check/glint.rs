@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use super::report::Line;
+use super::report::CheckResult;
 use crate::app::context::Context;
 use crate::glint::{GlintError, Probe};
 use crate::telemetry::Metric;
@@ -10,30 +10,30 @@ use crate::telemetry::Metric;
 /// Clocks further apart than this fail signatures.
 const MAX_SKEW_SECONDS: u64 = 60;
 
-pub async fn check_glint(context: &Context) -> Vec<Line> {
+pub async fn check_glint(context: &Context) -> Vec<CheckResult> {
     let (id, url) = (&context.app.config.glint_secret_id, &context.app.config.glint_url);
     let name = format!("secret `{id}`");
-    if let Err(error) = context.app.secrets.glint(context.freshness()).await {
+    if let Err(error) = context.app.secrets.glint(context.call_limits()).await {
         let hint = format!(
             "{}; it holds `{{\"clientId\": \"...\", \"clientSecret\": \"...\"}}`",
             error.hint("GLINT_SECRET_ID")
         );
-        return vec![Line::fault(name, error, hint)];
+        return vec![CheckResult::failed(name, error, hint)];
     }
-    let mut lines = vec![Line::ok(name, "it holds a client's id and secret")];
-    match context.timed(Metric::GlintLatency, context.app.glint.log_in(context.freshness())).await {
+    let mut lines = vec![CheckResult::ok(name, "it holds a client's id and secret")];
+    match context.timed(Metric::GlintLatency, context.app.glint.log_in(context.call_limits())).await {
         Ok(()) => {
-            lines.push(Line::ok("Glint login", format!("`{url}` accepts the client")));
+            lines.push(CheckResult::ok("Glint login", format!("`{url}` accepts the client")));
             lines.extend(check_answers(context).await);
         }
-        Err(error @ GlintError::CredentialsRefused) => lines.push(Line::fault(
+        Err(error @ GlintError::CredentialsRefused) => lines.push(CheckResult::failed(
             "Glint login",
             error,
             format!(
                 "store the client's present id and secret in `{id}`, and check that `GLINT_API_URL` is of its region"
             ),
         )),
-        Err(error) => lines.push(Line::fault(
+        Err(error) => lines.push(CheckResult::failed(
             "Glint login",
             error,
             "check `GLINT_API_URL`, the function's way out of its network, and Glint's list of allowed addresses",
@@ -43,10 +43,10 @@ pub async fn check_glint(context: &Context) -> Vec<Line> {
 }
 
 /// Needs a login: only Glint's answers to one of its clients are sure to be Glint's.
-async fn check_answers(context: &Context) -> Vec<Line> {
-    match context.timed(Metric::GlintLatency, context.app.glint.probe(context.freshness())).await {
+async fn check_answers(context: &Context) -> Vec<CheckResult> {
+    match context.timed(Metric::GlintLatency, context.app.glint.probe(context.call_limits())).await {
         Ok(probe) => vec![check_clock(context, &probe), runs_line(&probe)],
-        Err(error) => vec![Line::fault(
+        Err(error) => vec![CheckResult::failed(
             "Glint runs",
             error,
             "check that `GLINT_API_URL` is Glint's API, and that the client may list action runs",
@@ -54,21 +54,24 @@ async fn check_answers(context: &Context) -> Vec<Line> {
     }
 }
 
-fn check_clock(context: &Context, probe: &Probe) -> Line {
+fn check_clock(context: &Context, probe: &Probe) -> CheckResult {
     const HINT: &str = "signatures hold for 300 seconds: let AWS set the clock, and ask Glint about theirs";
     let Some(theirs) = probe.clock else {
-        return Line::ok("clock", "Glint's answers carry no time to compare with");
+        return CheckResult::ok("clock", "Glint's answers carry no time to compare with");
     };
     let skew = difference(context.now(), theirs);
     let detail = format!("{skew} seconds from Glint's");
-    if skew <= MAX_SKEW_SECONDS { Line::ok("clock", detail) } else { Line::fault("clock", detail, HINT) }
+    if skew <= MAX_SKEW_SECONDS { CheckResult::ok("clock", detail) } else { CheckResult::failed("clock", detail, HINT) }
 }
 
 /// What Glint shows of runs decides what can be promised, and is nothing that the operator could change.
-fn runs_line(probe: &Probe) -> Line {
+fn runs_line(probe: &Probe) -> CheckResult {
     const NAME: &str = "Glint runs";
     if probe.runs == 0 {
-        return Line::ok(NAME, "there is none yet that would tell whether Glint shows label, link and external id");
+        return CheckResult::ok(
+            NAME,
+            "there is none yet that would tell whether Glint shows label, link and external id",
+        );
     }
     let parts = [("label", probe.has_label), ("link", probe.has_link), ("external id", probe.has_external_id)];
     let list = |wanted: bool| {
@@ -84,7 +87,7 @@ fn runs_line(probe: &Probe) -> Line {
             "a Glint that never shows label and external id cannot tell that a trigger was sent: a run whose answer is lost is then ended"
         }
     };
-    Line::ok(
+    CheckResult::ok(
         NAME,
         match (list(true), list(false)) {
             (shown, missing) if missing.is_empty() => format!("Glint shows {shown}: {promise}"),

@@ -7,7 +7,7 @@ use futures_util::{StreamExt as _, stream};
 use secrecy::SecretString;
 use tokio::time::Instant;
 
-use super::report::Line;
+use super::report::CheckResult;
 use crate::app::context::Context;
 use crate::config::{PROJECT_PLACEHOLDER, UserInputsAs};
 use crate::deadlines::PROBE_TIMEOUT;
@@ -21,14 +21,14 @@ const MAX_AT_ONCE: usize = 4;
 const TOKENS_VARIABLE: &str = "GITLAB_TOKENS_SECRET_ID";
 const WAY_OUT: &str = "check `GITLAB_URL` and the function's way out of its network";
 
-pub async fn check_projects(context: &Context, request: &Check, read_token: Option<&SecretString>) -> Vec<Line> {
+pub async fn check_projects(context: &Context, request: &Check, read_token: Option<&SecretString>) -> Vec<CheckResult> {
     let id = &context.app.config.tokens_secret_id;
     let name = format!("secret `{id}`");
-    let keys = match context.app.secrets.token_keys(context.freshness()).await {
+    let keys = match context.app.secrets.token_keys(context.call_limits()).await {
         Ok(keys) => keys,
         Err(error) => {
             let hint = format!("{}; it maps project paths to trigger tokens", error.hint(TOKENS_VARIABLE));
-            return vec![Line::fault(name, error, hint)];
+            return vec![CheckResult::failed(name, error, hint)];
         }
     };
     let (paths, others): (Vec<String>, Vec<String>) = keys.into_iter().partition(|key| key.contains('/'));
@@ -48,13 +48,13 @@ pub async fn check_projects(context: &Context, request: &Check, read_token: Opti
     }
     let names_nobody = wanted.is_empty() && others_count == 0 && !id.contains(PROJECT_PLACEHOLDER);
     let mut lines = vec![if names_nobody {
-        Line::fault(
+        CheckResult::failed(
             name,
             "it names no project",
             "add the path of each project with its trigger token, as in `{\"group/project\": \"...\"}`",
         )
     } else {
-        Line::ok(name, detail)
+        CheckResult::ok(name, detail)
     }];
     if wanted.is_empty() {
         // Each try of a token reaches GitLab; without one nothing else would.
@@ -65,10 +65,10 @@ pub async fn check_projects(context: &Context, request: &Check, read_token: Opti
     lines
 }
 
-async fn check_gitlab(context: &Context) -> Line {
+async fn check_gitlab(context: &Context) -> CheckResult {
     match context.app.gitlab.reach(probe_timeout(context)).await {
-        Ok(()) => Line::ok("GitLab", format!("`{}` answers", context.app.config.gitlab_url)),
-        Err(why) => Line::fault("GitLab", why, WAY_OUT),
+        Ok(()) => CheckResult::ok("GitLab", format!("`{}` answers", context.app.config.gitlab_url)),
+        Err(why) => CheckResult::failed("GitLab", why, WAY_OUT),
     }
 }
 
@@ -76,14 +76,14 @@ fn probe_timeout(context: &Context) -> Duration {
     context.call_deadline().saturating_duration_since(Instant::now()).min(PROBE_TIMEOUT)
 }
 
-async fn check_project(context: &Context, path: &str, read_token: Option<&SecretString>) -> Vec<Line> {
+async fn check_project(context: &Context, path: &str, read_token: Option<&SecretString>) -> Vec<CheckResult> {
     let name = format!("project `{path}`");
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
     let project = match Project::by_id(path).map_or_else(|| Project::parse_path(path), Ok) {
         Ok(project) => project,
         Err(fault) => {
             let what = if path.contains('/') { fault.to_string() } else { "it names no group".to_owned() };
-            return vec![Line::fault(name, what, "give the project's path as `group/sub/project`")];
+            return vec![CheckResult::failed(name, what, "give the project's path as `group/sub/project`")];
         }
     };
     let mut line = check_trigger_token(context, name, &project).await;
@@ -100,46 +100,57 @@ async fn check_project(context: &Context, path: &str, read_token: Option<&Secret
 /// What the URL of a webhook action ends in: the project's path and `query`, with the key that proves both. The key proves a URL
 /// and no sender: it cannot sign a message.
 async fn proven_url(context: &Context, project: &Project, query: &str) -> Option<String> {
-    let token = context.app.secrets.trigger_token(project, context.freshness()).await.ok()??.value;
+    let token = context.app.secrets.trigger_token(project, context.call_limits()).await.ok()??.value;
     let url = if query.is_empty() { format!("/{project}?") } else { format!("/{project}?{query}&") };
     let key = url_key(&token, &url);
     Some(format!("{url}key={key}"))
 }
 
 /// Triggers a pipeline on a ref that git cannot have: GitLab's 400 proves the token, its 404 refutes it, and nothing is created.
-async fn check_trigger_token(context: &Context, name: String, project: &Project) -> Line {
+async fn check_trigger_token(context: &Context, name: String, project: &Project) -> CheckResult {
     let id = context.app.config.tokens_secret_id.replace(PROJECT_PLACEHOLDER, &project.path());
-    let token = match context.app.secrets.trigger_token(project, context.freshness()).await {
+    let token = match context.app.secrets.trigger_token(project, context.call_limits()).await {
         Ok(Some(token)) => token.value,
         Ok(None) => {
             let detail = format!("there is no trigger token for it in the secret `{id}`");
-            return Line::fault(name, detail, format!("add `\"{project}\"` with a trigger token of it to the secret"));
+            return CheckResult::failed(
+                name,
+                detail,
+                format!("add `\"{project}\"` with a trigger token of it to the secret"),
+            );
         }
-        Err(error) => return Line::fault(name, &error, error.hint(TOKENS_VARIABLE)),
+        Err(error) => return CheckResult::failed(name, &error, error.hint(TOKENS_VARIABLE)),
     };
     let sends_variables = context.app.config.user_inputs_as == UserInputsAs::Variables;
-    match context.app.gitlab.trigger(project, &token, impossible(sends_variables), &[], probe_timeout(context)).await {
+    match context
+        .app
+        .gitlab
+        .trigger(project, &token, unstartable_variables(sends_variables), &[], probe_timeout(context))
+        .await
+    {
         Err(TriggerError::Rejected(words)) if words.contains("Reference not found") => {
-            Line::ok(name, format!("GitLab accepts its trigger token, of the secret `{id}`"))
+            CheckResult::ok(name, format!("GitLab accepts its trigger token, of the secret `{id}`"))
         }
-        Err(TriggerError::Rejected(words)) if words.contains("to set pipeline variables") => Line::fault(
+        Err(TriggerError::Rejected(words)) if words.contains("to set pipeline variables") => CheckResult::failed(
             name,
             format!("its trigger token holds, and GitLab refuses its pipelines: {words}"),
             "lower the project's `Minimum role to use pipeline variables`, or set `USER_INPUTS_AS` to `inputs`",
         ),
-        Err(TriggerError::Rejected(words)) => {
-            Line::fault(name, format!("GitLab refuses its pipelines: {words}"), "change the project as GitLab says")
-        }
-        Err(TriggerError::TokenRefused(words)) => Line::fault(
+        Err(TriggerError::Rejected(words)) => CheckResult::failed(
+            name,
+            format!("GitLab refuses its pipelines: {words}"),
+            "change the project as GitLab says",
+        ),
+        Err(TriggerError::TokenRefused(words)) => CheckResult::failed(
             name,
             format!("GitLab has no such project for the trigger token of the secret `{id}`: {words}"),
             "check the path, and store a trigger token of this very project, whose owner may run its pipelines",
         ),
         Err(TriggerError::Throttled(_)) => {
-            Line::ok(name, "its trigger token was not refused; GitLab takes no more pipelines for now")
+            CheckResult::ok(name, "its trigger token was not refused; GitLab takes no more pipelines for now")
         }
-        Err(error) => Line::fault(name, error, WAY_OUT),
-        Ok(pipeline) => Line::fault(
+        Err(error) => CheckResult::failed(name, error, WAY_OUT),
+        Ok(pipeline) => CheckResult::failed(
             name,
             format!("GitLab created {} for a ref that cannot exist", pipeline.url),
             "cancel it, and report this as a fault of this function",
@@ -148,43 +159,45 @@ async fn check_trigger_token(context: &Context, name: String, project: &Project)
 }
 
 /// Looks the project's pipelines up, as a run that GitLab did not confirm would be.
-async fn check_read_access(context: &Context, project: &Project, token: &SecretString) -> Line {
+async fn check_read_access(context: &Context, project: &Project, token: &SecretString) -> CheckResult {
     let name = format!("look-up in `{project}`");
     let id = context.app.config.read_secret_id.as_deref().unwrap_or_default();
     match context.app.gitlab.read_access(project, token, context.call_deadline()).await {
-        Ok(ReadAccess::Full) => Line::ok(name, format!("the read token of `{id}` reads pipelines and their variables")),
-        Ok(ReadAccess::NoPipelineYet) => Line::ok(
+        Ok(ReadAccess::Full) => {
+            CheckResult::ok(name, format!("the read token of `{id}` reads pipelines and their variables"))
+        }
+        Ok(ReadAccess::NoPipelineYet) => CheckResult::ok(
             name,
             format!(
                 "the read token of `{id}` reads pipelines; there is none of a trigger whose variables it could read"
             ),
         ),
-        Ok(ReadAccess::WithoutVariables) => Line::fault(
+        Ok(ReadAccess::WithoutVariables) => CheckResult::failed(
             name,
             format!("the read token of `{id}` reads pipelines and not their variables, so no run finds its pipeline"),
             "let the token be of the triggers' owner, or of a Maintainer of the project",
         ),
-        Err(LookupError::Refused(401)) => Line::fault(
+        Err(LookupError::Refused(401)) => CheckResult::failed(
             name,
             format!("GitLab refuses the read token of `{id}`: it has expired, was revoked, or is none"),
             "store a valid token with the scope `read_api`",
         ),
-        Err(LookupError::Refused(403)) => Line::fault(
+        Err(LookupError::Refused(403)) => CheckResult::failed(
             name,
             format!("the read token of `{id}` may not read the project's pipelines"),
             "give the token the scope `read_api`, and its user the role Maintainer",
         ),
-        Err(LookupError::Refused(_)) => Line::fault(
+        Err(LookupError::Refused(_)) => CheckResult::failed(
             name,
             format!("the read token of `{id}` sees no such project"),
             "check the path, and let the token's user be a member of the project",
         ),
-        Err(error) => Line::fault(name, error, WAY_OUT),
+        Err(error) => CheckResult::failed(name, error, WAY_OUT),
     }
 }
 
 /// Two dots: no branch or tag can be called so. A variable is sent where runs send theirs: a project may forbid that.
-fn impossible(sends_variables: bool) -> &'static [(&'static str, Cow<'static, str>)] {
+fn unstartable_variables(sends_variables: bool) -> &'static [(&'static str, Cow<'static, str>)] {
     const BODY: [(&str, Cow<str>); 2] = [
         ("ref", Cow::Borrowed("\"glint-gitlab-trigger..check\"")),
         ("variables", Cow::Borrowed("{\"glint_check\":\"true\"}")),

@@ -9,12 +9,12 @@ use crate::json;
 #[derive(Debug)]
 pub struct CheckReport {
     pub ok: bool,
-    pub checks: Vec<Line>,
+    pub checks: Vec<CheckResult>,
 }
 
 /// One thing that was checked.
 #[derive(Debug, Serialize)]
-pub struct Line {
+pub struct CheckResult {
     pub ok: bool,
     pub check: String,
     pub detail: String,
@@ -26,22 +26,22 @@ pub struct Line {
     pub hint: Option<String>,
 }
 
-impl Line {
+impl CheckResult {
     pub fn ok(check: impl Into<String>, detail: impl Into<String>) -> Self {
         Self { ok: true, check: check.into(), detail: detail.into(), url: None, hint: None }
     }
 
-    pub fn fault(check: impl Into<String>, detail: impl ToString, hint: impl Into<String>) -> Self {
+    pub fn failed(check: impl Into<String>, detail: impl ToString, hint: impl Into<String>) -> Self {
         Self { ok: false, check: check.into(), detail: detail.to_string(), url: None, hint: Some(hint.into()) }
     }
 }
 
 impl CheckReport {
-    pub fn new(checks: Vec<Line>) -> Self {
+    pub fn new(checks: Vec<CheckResult>) -> Self {
         Self { ok: checks.iter().all(|line| line.ok), checks }
     }
 
-    pub fn faults(&self) -> impl Iterator<Item = &Line> {
+    pub fn faults(&self) -> impl Iterator<Item = &CheckResult> {
         self.checks.iter().filter(|line| !line.ok)
     }
 

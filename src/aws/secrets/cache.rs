@@ -10,7 +10,7 @@ use secrecy::SecretString;
 
 use super::Cached;
 use super::error::{SecretError, from_sdk_error};
-use crate::deadlines::{Freshness, SECRET_NEGATIVE_TTL, SECRET_REFRESH_INTERVAL, SECRET_STALE_TTL};
+use crate::deadlines::{CallLimits, SECRET_NEGATIVE_TTL, SECRET_REFRESH_INTERVAL, SECRET_STALE_TTL};
 use crate::retry::retry;
 
 /// Which version of a secret, as a caller sees it.
@@ -76,16 +76,16 @@ impl<T> Cache<T> {
     }
 
     /// The current version, read again where it is older than it may be.
-    pub async fn current(&self, id: &str, freshness: Freshness) -> Result<Cached<T>, SecretError> {
+    pub async fn current(&self, id: &str, limits: CallLimits) -> Result<Cached<T>, SecretError> {
         let slot = self.slot(id, Stage::Current);
         let mut slot = slot.lock().await;
-        if let Some(known) = slot.known(freshness, self.ttl, self.ttl.min(SECRET_NEGATIVE_TTL)) {
+        if let Some(known) = slot.known(limits, self.ttl, self.ttl.min(SECRET_NEGATIVE_TTL)) {
             return known;
         }
-        match self.read(id, Stage::Current, &mut slot, freshness).await {
+        match self.read(id, Stage::Current, &mut slot, limits).await {
             Err(error) if error.is_transient() => {
                 let is_usable = |entry: &&Entry<T>| {
-                    freshness.now.duration_since(entry.read_at).is_ok_and(|age| age < self.ttl + SECRET_STALE_TTL)
+                    limits.now.duration_since(entry.read_at).is_ok_and(|age| age < self.ttl + SECRET_STALE_TTL)
                 };
                 slot.entry.as_ref().filter(is_usable).map(|entry| entry.cached.clone()).ok_or(error)
             }
@@ -98,7 +98,7 @@ impl<T> Cache<T> {
         &self,
         id: &str,
         successor: &VersionId,
-        freshness: Freshness,
+        limits: CallLimits,
     ) -> Result<Cached<T>, SecretError> {
         let slot = self.slot(id, Stage::Previous);
         let mut slot = slot.lock().await;
@@ -106,10 +106,10 @@ impl<T> Cache<T> {
         if slot.successor.as_ref() != Some(successor) {
             *slot = Slot { successor: Some(Arc::clone(successor)), ..Slot::default() };
         }
-        if let Some(known) = slot.known(freshness, ttl, ttl) {
+        if let Some(known) = slot.known(limits, ttl, ttl) {
             return known;
         }
-        self.read(id, Stage::Previous, &mut slot, freshness).await
+        self.read(id, Stage::Previous, &mut slot, limits).await
     }
 
     /// Reads the current version out of turn, since `refused` did not work.
@@ -117,7 +117,7 @@ impl<T> Cache<T> {
         &self,
         id: &str,
         refused: &VersionId,
-        freshness: Freshness,
+        limits: CallLimits,
     ) -> Result<Refresh<Cached<T>>, SecretError> {
         let slot = self.slot(id, Stage::Current);
         let mut slot = slot.lock().await;
@@ -126,17 +126,17 @@ impl<T> Cache<T> {
         }
         match slot.forced_at {
             // For this very invocation.
-            Some(at) if at >= freshness.now => {
+            Some(at) if at >= limits.now => {
                 return slot.absent.as_ref().map_or(Ok(Refresh::Unchanged), |(error, _)| Err(error.clone()));
             }
-            Some(at) if freshness.now.duration_since(at).is_ok_and(|age| age < SECRET_REFRESH_INTERVAL) => {
+            Some(at) if limits.now.duration_since(at).is_ok_and(|age| age < SECRET_REFRESH_INTERVAL) => {
                 return Ok(Refresh::NotDue { read_at: at });
             }
             _ => {}
         }
-        let result = self.read(id, Stage::Current, &mut slot, freshness).await;
+        let result = self.read(id, Stage::Current, &mut slot, limits).await;
         if !result.as_ref().is_err_and(SecretError::is_transient) {
-            slot.forced_at = Some(freshness.now);
+            slot.forced_at = Some(limits.now);
         }
         let cached = result?;
         Ok(if cached.version == *refused { Refresh::Unchanged } else { Refresh::Changed(cached) })
@@ -155,9 +155,9 @@ impl<T> Cache<T> {
         id: &str,
         stage: Stage,
         slot: &mut Slot<T>,
-        freshness: Freshness,
+        limits: CallLimits,
     ) -> Result<Cached<T>, SecretError> {
-        let parsed = match retry(freshness.deadline, || self.ask(id, stage)).await {
+        let parsed = match retry(limits.deadline, || self.ask(id, stage)).await {
             Ok((text, version, created_at)) => {
                 // Whatever it says, it has taken the place of what was read before.
                 slot.entry = None;
@@ -167,11 +167,11 @@ impl<T> Cache<T> {
         };
         match &parsed {
             Ok(cached) => {
-                slot.entry = Some(Entry { cached: cached.clone(), read_at: freshness.now });
+                slot.entry = Some(Entry { cached: cached.clone(), read_at: limits.now });
                 slot.absent = None;
             }
             Err(error) if error.is_transient() => {}
-            Err(error) => slot.absent = Some((error.clone(), freshness.now)),
+            Err(error) => slot.absent = Some((error.clone(), limits.now)),
         }
         parsed
     }
@@ -201,12 +201,12 @@ impl<T> Slot<T> {
     /// What is known and still young enough. What was read for this very invocation is, however short secrets may be kept.
     fn known(
         &self,
-        freshness: Freshness,
+        limits: CallLimits,
         ttl: Duration,
         negative_ttl: Duration,
     ) -> Option<Result<Cached<T>, SecretError>> {
         let is_young = |at: SystemTime, limit: Duration| {
-            at >= freshness.now || freshness.now.duration_since(at).is_ok_and(|age| age < limit)
+            at >= limits.now || limits.now.duration_since(at).is_ok_and(|age| age < limit)
         };
         if let Some(entry) = self.entry.as_ref().filter(|entry| is_young(entry.read_at, ttl)) {
             return Some(Ok(entry.cached.clone()));

@@ -55,7 +55,7 @@ fn spellings(project: &Project) -> [String; 3] {
     [project.path(), format!("{}_{name}", group.replace('/', "_")), format!("{group}_{}", name.replace('/', "_"))]
 }
 
-pub fn credentials(id: &str, text: &SecretString) -> Result<Credentials, SecretError> {
+pub fn parse_credentials(id: &str, text: &SecretString) -> Result<Credentials, SecretError> {
     let text = object_text(id, text)?;
     let object = parse_object(id, &text)?;
     let part = |name: &str| {
@@ -66,7 +66,7 @@ pub fn credentials(id: &str, text: &SecretString) -> Result<Credentials, SecretE
 }
 
 /// A secret without a usable part proves no hook, and [`hook_secrets_fault`] says why.
-pub fn hook_secrets(id: &str, text: &SecretString) -> Result<HookSecrets, SecretError> {
+pub fn parse_hook_secrets(id: &str, text: &SecretString) -> Result<HookSecrets, SecretError> {
     let text = object_text(id, text)?;
     let object = parse_object(id, &text)?;
     let part = |name: &str| member(&object, name).map(SecretString::from);
@@ -103,7 +103,7 @@ fn signing_key(token: &SecretString) -> Option<Vec<u8>> {
     decode(&alphabet::STANDARD).or_else(|| decode(&alphabet::URL_SAFE)).filter(|key| !key.is_empty())
 }
 
-pub fn token_map(id: &str, text: &SecretString) -> Result<Tokens, SecretError> {
+pub fn parse_token_map(id: &str, text: &SecretString) -> Result<Tokens, SecretError> {
     let text = object_text(id, text)?;
     let map = parse_object(id, &text)?;
     // A string may hold all that a secret of its own may.
@@ -116,11 +116,11 @@ pub fn token_map(id: &str, text: &SecretString) -> Result<Tokens, SecretError> {
     Ok(Tokens::Map(map.iter().map(|(key, value)| (trim(key).to_owned(), token(value))).collect()))
 }
 
-pub fn one_token(id: &str, text: &SecretString) -> Result<Tokens, SecretError> {
-    single_token(id, text).map(Tokens::One)
+pub fn parse_one_token(id: &str, text: &SecretString) -> Result<Tokens, SecretError> {
+    parse_single_token(id, text).map(Tokens::One)
 }
 
-pub fn single_token(id: &str, text: &SecretString) -> Result<SecretString, SecretError> {
+pub fn parse_single_token(id: &str, text: &SecretString) -> Result<SecretString, SecretError> {
     match parse_token(text.expose_secret()) {
         Ok(Some(token)) => Ok(token),
         Ok(None) => Err(SecretError::NoValue(id.to_owned())),
@@ -248,7 +248,8 @@ mod tests {
 
     #[test]
     fn a_signing_token_is_read_with_and_without_padding() {
-        let read = |token: &str| hook_secrets("x", &SecretString::from(format!(r#"{{"signingToken": "{token}"}}"#)));
+        let read =
+            |token: &str| parse_hook_secrets("x", &SecretString::from(format!(r#"{{"signingToken": "{token}"}}"#)));
         for token in ["whsec_YWI=", "whsec_YWI", "YWI=", " whsec_YWI\\n"] {
             let secrets = read(token).unwrap_or_else(|error| panic!("{token}: {error}"));
             assert_eq!(secrets.signing_token.as_ref().unwrap().expose_secret(), "whsec_YWI=");
@@ -265,7 +266,7 @@ mod tests {
     #[test]
     fn the_words_on_an_unusable_secret_never_quote_it() {
         for text in ["glptt-secret", r#"{"clientId": glptt-secret}"#, r#"{"a": "glptt-secret", "a": "glptt-secret"}"#] {
-            let Err(error) = credentials("x", &SecretString::from(text)) else { panic!("{text}") };
+            let Err(error) = parse_credentials("x", &SecretString::from(text)) else { panic!("{text}") };
             assert!(!error.to_string().contains("glptt"), "{error}");
         }
     }

@@ -155,7 +155,7 @@ pub struct PipelineEvent {
     #[serde(default)]
     pub manual_jobs: Vec<Job>,
     /// The run that `TRIGGER_PAYLOAD` names, with the proof that it came from here.
-    pub run_token: Option<RunToken>,
+    pub run_proof: Option<RunProof>,
 }
 
 impl PipelineEvent {
@@ -171,7 +171,7 @@ impl PipelineEvent {
             manual_job_has_started: None,
             failed_jobs: Vec::new(),
             manual_jobs: Vec::new(),
-            run_token: None,
+            run_proof: None,
         }
     }
 }
@@ -189,7 +189,7 @@ pub struct Job {
 /// A pipeline's word that it belongs to a run: worth something only with its proof.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct RunToken {
+pub struct RunProof {
     pub run_id: String,
     pub proof: String,
     /// Whether the pipeline's end ends the run.

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use super::SIGNATURE_HEADERS;
 use super::run_id::RunIdPlace;
-use crate::glint::run::{Backend, Inputs, TriggerSpec};
+use crate::glint::run::{Inputs, InvocationType, TriggerSpec};
 use crate::json::Object;
 
 /// More user inputs than this are not even counted one by one: GitLab takes 1,200 variables.
@@ -186,13 +186,13 @@ fn within<'a>(object: Option<&Object<'a>>, name: &str) -> Result<Option<Object<'
 }
 
 /// The backend that `method` names.
-pub fn backend(method: &Object) -> Backend {
+pub fn backend(method: &Object) -> InvocationType {
     match method.string("type").as_deref() {
-        Some("GITLAB") => Backend::GitLab,
-        Some("WEBHOOK") => Backend::Webhook,
-        Some(other) => Backend::Other(other.to_owned()),
-        None if method.get("projectName").is_some() => Backend::GitLab,
-        None => Backend::Unnamed,
+        Some("GITLAB") => InvocationType::GitLab,
+        Some("WEBHOOK") => InvocationType::Webhook,
+        Some(other) => InvocationType::Other(other.to_owned()),
+        None if method.get("projectName").is_some() => InvocationType::GitLab,
+        None => InvocationType::Unnamed,
     }
 }
 

@@ -1,19 +1,15 @@
 //! Applies a verified pipeline event to its run: links it, moves its label, or ends it.
 
-use chrono::TimeDelta;
-
 use super::context::Context;
 use super::outputs::outputs;
 use super::prove_event::{Proven, prove_event};
+use crate::deadlines::MAX_CLOCK_SKEW;
 use crate::gitlab::outputs::Outputs;
 use crate::gitlab::types::{Pipeline, PipelineEvent, PipelineStatus, pipeline_in};
 use crate::glint::run::{RunPatch, RunState, RunStatus};
 use crate::glint::{GlintError, PatchResult};
-use crate::outcome::memory::claim_id;
+use crate::outcome::claim::claim_external_id;
 use crate::outcome::{Handled, Outcome, deployment, messages};
-
-/// How far GitLab's clock and Glint's may be apart.
-const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(10);
 
 const UNPROVEN: &str = "nothing proves which run the pipeline is of";
 const LINKED_ELSEWHERE: &str = "the run is linked to another pipeline";
@@ -25,7 +21,7 @@ const RETRIED: &str = "the run had ended before its retried pipeline succeeded, 
 pub async fn handle_pipeline_event(context: &Context, event: &PipelineEvent, is_last: bool) -> Handled {
     match prove_event(context, event).await {
         Ok(Some(proven)) => {
-            let outcome = move_run(context, &proven, is_last).await.unwrap_or_else(|outcome| outcome);
+            let outcome = apply_pipeline_event(context, &proven, is_last).await.unwrap_or_else(|outcome| outcome);
             Handled::new(Some(proven.run_id), outcome)
         }
         Ok(None) => Handled::new(None, Outcome::Ignored(UNPROVEN)),
@@ -34,7 +30,7 @@ pub async fn handle_pipeline_event(context: &Context, event: &PipelineEvent, is_
 }
 
 /// Moves or ends the run of `proven`. Either side of the result is an outcome: `Err` is the way out early.
-pub async fn move_run(context: &Context, proven: &Proven<'_>, is_last: bool) -> Result<Outcome, Outcome> {
+pub async fn apply_pipeline_event(context: &Context, proven: &Proven<'_>, is_last: bool) -> Result<Outcome, Outcome> {
     let (id, event) = (&proven.run_id, &*proven.event);
     let run = context.run_state(id).await.map_err(Outcome::from)?;
     let is_ours = matches!(run.status, RunStatus::InProgress | RunStatus::Ended);
@@ -44,13 +40,13 @@ pub async fn move_run(context: &Context, proven: &Proven<'_>, is_last: bool) -> 
     if is_linked_elsewhere(&run, event) {
         return Ok(Outcome::Ignored(LINKED_ELSEWHERE));
     }
-    let reports = event.run_token.as_ref().is_none_or(|token| token.report_pipeline_status);
+    let reports = event.run_proof.as_ref().is_none_or(|token| token.report_pipeline_status);
     match run.status {
         RunStatus::Ended if reports => record_retry(context, &run, event, is_last).await,
         RunStatus::Ended => Ok(Outcome::Duplicate),
         _ if !reports => link_only(context, &run, event).await,
-        _ if event.status.is_final() => end_run(context, &run, event, is_last).await,
-        _ => move_label(context, &run, event).await,
+        _ if event.status.is_final() => finish_run(context, &run, event, is_last).await,
+        _ => update_label(context, &run, event).await,
     }
 }
 
@@ -65,7 +61,7 @@ async fn link_only(context: &Context, run: &RunState, event: &PipelineEvent) -> 
 }
 
 /// Moves the label. The log line that names a manual job comes behind the PATCH, so that it is not there twice if that has to be repeated.
-async fn move_label(context: &Context, run: &RunState, event: &PipelineEvent) -> Result<Outcome, Outcome> {
+async fn update_label(context: &Context, run: &RunState, event: &PipelineEvent) -> Result<Outcome, Outcome> {
     let label = messages::label(event.status);
     let current = run.label.as_deref();
     let moves = current != Some(label) && messages::may_replace(current, label) && !is_stale(run, event);
@@ -85,7 +81,12 @@ async fn move_label(context: &Context, run: &RunState, event: &PipelineEvent) ->
 }
 
 /// Ends the run: the entity, then the log, then at once the PATCH, after which Glint takes nothing more.
-async fn end_run(context: &Context, run: &RunState, event: &PipelineEvent, is_last: bool) -> Result<Outcome, Outcome> {
+async fn finish_run(
+    context: &Context,
+    run: &RunState,
+    event: &PipelineEvent,
+    is_last: bool,
+) -> Result<Outcome, Outcome> {
     let outcome = Outcome::Finished(Box::new(event.clone()));
     let Some(mut report) = outcome.report() else { return Ok(outcome) };
     let outputs = outputs(context, event, is_last).await?;
@@ -153,7 +154,7 @@ async fn write_entity(
     let run_id = in_progress.then_some(&run.id);
     let upsert = async |outputs: &Outputs| {
         let entity = deployment::entity(deployment, run, event, outputs).map_err(Trouble::Input)?;
-        context.glint(context.app.glint.upsert(&entity, run_id, context.freshness())).await.map_err(Trouble::Glint)
+        context.glint(context.app.glint.upsert(&entity, run_id, context.call_limits())).await.map_err(Trouble::Glint)
     };
     let mut result = upsert(outputs).await;
     let has_additions = !outputs.properties.is_empty() || !outputs.relations.is_empty();
@@ -205,7 +206,7 @@ fn is_linked_elsewhere(run: &RunState, event: &PipelineEvent) -> bool {
     if let Some((project_id, pipeline_id)) = Pipeline::parse_external_id(external_id) {
         return pipeline_id != event.pipeline.id || event.pipeline.project_id.is_some_and(|id| id != project_id);
     }
-    if external_id == claim_id(&run.id) {
+    if external_id == claim_external_id(&run.id) {
         // The claim waits for its pipeline; a link beside it is somebody else's.
         return false;
     }
@@ -245,7 +246,7 @@ fn is_stale(run: &RunState, event: &PipelineEvent) -> bool {
         return !has_started;
     }
     match (event.moved_at, run.updated_at) {
-        (Some(moved_at), Some(updated_at)) => waits && moved_at + CLOCK_TOLERANCE < updated_at,
+        (Some(moved_at), Some(updated_at)) => waits && moved_at + MAX_CLOCK_SKEW < updated_at,
         _ => false,
     }
 }

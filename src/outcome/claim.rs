@@ -17,7 +17,7 @@ use crate::glint::run::{RunId, RunPatch, RunState};
 
 /// What the state of a run says about its pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Memory {
+pub enum ClaimState {
     /// The run has its pipeline.
     Linked,
     /// A trigger may have been sent.
@@ -29,51 +29,51 @@ pub enum Memory {
 }
 
 /// The `externalRunId` of a claimed run.
-pub fn claim_id(run: &RunId) -> String {
+pub fn claim_external_id(run: &RunId) -> String {
     format!("gl_claim_{run}")
 }
 
 /// The `externalRunId` of a run whose claim was taken back.
-pub fn open_id(run: &RunId) -> String {
+pub fn open_external_id(run: &RunId) -> String {
     format!("gl_open_{run}")
 }
 
 /// The patch that claims the run, before its trigger is sent.
 pub fn claim_patch(run: &RunId) -> RunPatch {
-    RunPatch { external_run_id: Some(claim_id(run)), ..RunPatch::label(messages::TRIGGERING) }
+    RunPatch { external_run_id: Some(claim_external_id(run)), ..RunPatch::label(messages::TRIGGERING) }
 }
 
 /// The patch that takes a claim back. It must not arrive behind a later claim.
 pub fn take_back_patch(run: &RunId) -> RunPatch {
-    RunPatch { external_run_id: Some(open_id(run)), ..RunPatch::label(messages::WAITING_TO_RETRY) }
+    RunPatch { external_run_id: Some(open_external_id(run)), ..RunPatch::label(messages::WAITING_TO_RETRY) }
 }
 
 /// Reads the state of a run. `is_pipeline_page` tells the page of a pipeline of its project from other links.
 ///
 /// A link of ours is looked at before the claim: a claim whose answer was lost may arrive after the link.
-pub fn memory(run: &RunState, is_pipeline_page: impl Fn(&str) -> bool) -> Memory {
+pub fn claim_state(run: &RunState, is_pipeline_page: impl Fn(&str) -> bool) -> ClaimState {
     let external_id = run.external_id.as_deref();
     let is_agents = |id: &str| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit());
     if external_id.is_some_and(|id| Pipeline::parse_external_id(id).is_some() || is_agents(id))
         || run.links.iter().any(|link| is_pipeline_page(link))
     {
-        return Memory::Linked;
+        return ClaimState::Linked;
     }
-    if external_id == Some(&claim_id(&run.id)) {
-        return Memory::Claimed;
+    if external_id == Some(&claim_external_id(&run.id)) {
+        return ClaimState::Claimed;
     }
-    if external_id == Some(&open_id(&run.id)) {
-        return Memory::Open;
+    if external_id == Some(&open_external_id(&run.id)) {
+        return ClaimState::Open;
     }
     let label = run.label.as_deref().unwrap_or_default();
     if messages::is_claim(label) {
-        Memory::Claimed
+        ClaimState::Claimed
     } else if messages::is_progress(label) {
-        Memory::Linked
+        ClaimState::Linked
     } else if messages::is_open(label) && run.links.is_empty() {
-        Memory::Open
+        ClaimState::Open
     } else {
-        Memory::Unclear
+        ClaimState::Unclear
     }
 }
 
@@ -116,24 +116,24 @@ mod tests {
     fn the_external_id_decides_and_label_and_link_only_where_it_is_not_shown() {
         const PAGE: &str = "https://gitlab.example.com/g/p/-/pipelines/7";
         for (external_id, label, links, expected) in [
-            (Some("gl_1_2"), None, &[][..], Memory::Linked),
-            (Some("257"), None, &[], Memory::Linked),
-            (Some("gl_claim_r_1"), Some("Rolling out"), &["https://preview"], Memory::Claimed),
-            (Some("gl_claim_r_1"), None, &["https://preview", PAGE], Memory::Linked),
-            (Some("gl_open_r_1"), Some("Rolling out"), &["https://preview"], Memory::Open),
-            (Some("gl_open_r_1"), Some(messages::TRIGGERING), &[], Memory::Open),
-            (Some("gl_claim_r_2"), None, &[], Memory::Open),
-            (Some("somebody's"), Some("Rolling out"), &[], Memory::Unclear),
-            (None, None, &[], Memory::Open),
-            (None, Some(messages::WAITING_TO_RETRY), &[], Memory::Open),
-            (None, Some(messages::TRIGGERING), &["https://preview"], Memory::Claimed),
-            (None, Some(messages::WAITING_TO_CONFIRM), &[], Memory::Claimed),
-            (None, Some("GitLab pipeline running"), &[], Memory::Linked),
-            (None, Some("Rolling out"), &[], Memory::Unclear),
-            (None, None, &["https://preview"], Memory::Unclear),
+            (Some("gl_1_2"), None, &[][..], ClaimState::Linked),
+            (Some("257"), None, &[], ClaimState::Linked),
+            (Some("gl_claim_r_1"), Some("Rolling out"), &["https://preview"], ClaimState::Claimed),
+            (Some("gl_claim_r_1"), None, &["https://preview", PAGE], ClaimState::Linked),
+            (Some("gl_open_r_1"), Some("Rolling out"), &["https://preview"], ClaimState::Open),
+            (Some("gl_open_r_1"), Some(messages::TRIGGERING), &[], ClaimState::Open),
+            (Some("gl_claim_r_2"), None, &[], ClaimState::Open),
+            (Some("somebody's"), Some("Rolling out"), &[], ClaimState::Unclear),
+            (None, None, &[], ClaimState::Open),
+            (None, Some(messages::WAITING_TO_RETRY), &[], ClaimState::Open),
+            (None, Some(messages::TRIGGERING), &["https://preview"], ClaimState::Claimed),
+            (None, Some(messages::WAITING_TO_CONFIRM), &[], ClaimState::Claimed),
+            (None, Some("GitLab pipeline running"), &[], ClaimState::Linked),
+            (None, Some("Rolling out"), &[], ClaimState::Unclear),
+            (None, None, &["https://preview"], ClaimState::Unclear),
         ] {
             let state = run(external_id, label, links);
-            assert_eq!(memory(&state, |link| link == PAGE), expected, "{state:?}");
+            assert_eq!(claim_state(&state, |link| link == PAGE), expected, "{state:?}");
         }
     }
 
