@@ -18,6 +18,7 @@ from checks import topic
 from cloudformation import Stack, translate
 from day import CHECK_AT, LENGTH, Day
 from faults import BEGIN, BY_CHECK, FAULTS, ordinary
+from virtual_time import forget_ended_processes
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FULL = {
@@ -101,6 +102,7 @@ def main():
     with topic("the topic `alarms` runs to its end") as (check, _):
         check.that(f"at least {MIN_FAULTS} faults are played: {len(FAULTS)}", len(FAULTS) >= MIN_FAULTS)
         check_definitions(check, expanded())
+        forget_ended_processes()
         began = time.monotonic()
         days = only or [None, *range(len(FAULTS))]
         with concurrent.futures.ProcessPoolExecutor(AT_ONCE, multiprocessing.get_context("fork")) as pool:
@@ -111,6 +113,7 @@ def main():
                     check.equal("an ordinary day rings no alarm", played.rung, {})
                 else:
                     check_fault(check, FAULTS[fault], played)
+        forget_ended_processes()
         check.equal("nothing that came from the queue sends to the queue but a report once", looped, [])
         print(f"note: a fault begins at minute {BEGIN}, the check comes at {CHECK_AT}; {time.monotonic() - began:.0f} s in all")
 

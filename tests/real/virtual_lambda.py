@@ -9,6 +9,7 @@ import time
 
 import virtual_http
 from processes import Child
+from virtual_time import forget_ended_processes
 
 BINARY = pathlib.Path(os.environ["FUNCTION_BINARY"])
 # Longer than any invocation here should take in real time.
@@ -54,6 +55,7 @@ class VirtualLambda:
     def stop(self):
         if self._child:
             self._child.stop()
+            forget_ended_processes()
 
     def invoke(self, event):
         """One at a time. Without a process that lives, or by its end, the invocation fails."""

@@ -3,11 +3,27 @@
 Both the time of day and the monotonic clock jump, as they do for a function that Lambda froze.
 """
 
+import pathlib
+import re
 import time
 
 from processes import PARTS
 
 LIBRARY = PARTS / "faketime/root/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
+
+
+# libfaketime keeps the clock of each process in shared memory, under the process's id. What a killed process leaves there would be taken over by
+# a later process of the same id: with a wrong time, or with a lock that nobody releases.
+SHARED = pathlib.Path("/dev/shm")
+SHARED_NAME = re.compile(r"(?:sem\.)?faketime_(?:sem|shm)_(\d+)")
+
+
+def forget_ended_processes():
+    """Removes the clocks of processes that are gone."""
+    for file in SHARED.iterdir():
+        found = SHARED_NAME.fullmatch(file.name)
+        if found and not pathlib.Path("/proc", found[1]).exists():
+            file.unlink(missing_ok=True)
 
 
 class VirtualTime:
