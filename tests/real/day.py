@@ -31,6 +31,9 @@ BATCH = 5
 
 class Day:
     def __init__(self, stack, name, cloudformation):
+        # Their metrics would be counted again.
+        for log in log_directory().glob(f"{name}-*.log"):
+            log.unlink()
         self.clock = VirtualTime(log_directory() / f"{name}.time")
         self.begin = self.clock.now()
         self.series = alarms.Series()

@@ -3,6 +3,7 @@
 Both the time of day and the monotonic clock jump, as they do for a function that Lambda froze.
 """
 
+import math
 import pathlib
 import re
 import time
@@ -41,7 +42,8 @@ class VirtualTime:
 
     def advance_to(self, moment):
         """Jumps to `moment`, unless it is past already."""
-        ahead = moment - time.time()
+        # Up to the next millisecond, as the file tells it: rounded down, what begins with a minute would be stamped in the minute before.
+        ahead = math.ceil((moment - time.time()) * 1000) / 1000
         if ahead > self._ahead:
             self._ahead = ahead
             self._write()
