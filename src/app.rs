@@ -139,7 +139,7 @@ impl App {
                 Err(Failure { kind: "UnsupportedEvent", message: error.to_string() })
             }
             Ok(Event::Answered(response, reason)) => {
-                tracing::warn!(outcome = "Invalid", "a request is refused: {reason}");
+                tracing::warn!(outcome = "Unreadable", "a request is unreadable: {reason}");
                 Ok(response)
             }
             Ok(Event::Check(request)) => Ok(check::check(&context, &request).await.to_json()),

@@ -153,7 +153,7 @@ fn answer(status: u16, reason: &'static str, hint: &str) -> Event {
     let reply = Reply {
         status,
         retry_after: None,
-        body: serde_json::json!({ "outcome": "Invalid", "reason": reason, "hint": hint }),
+        body: serde_json::json!({ "outcome": "Unreadable", "reason": reason, "hint": hint }),
     };
     Event::Answered(write(&reply), reason)
 }

@@ -153,7 +153,7 @@ fn sentence(name: &str, expected: Expected, answer: &Reply) -> String {
             let (answered, body) = reply(answer);
             let reason = body["reason"].as_str().unwrap();
             assert!(body["hint"].is_string() && reason.contains(words), "`{name}`: {body}");
-            assert_eq!((answered, &body["outcome"]), (status, &json!("Invalid")), "`{name}`: {body}");
+            assert_eq!((answered, &body["outcome"]), (status, &json!("Unreadable")), "`{name}`: {body}");
             reason.to_owned()
         }
         (Unreadable(words) | Unsupported(words), Reply::Error(error)) => {
@@ -182,8 +182,7 @@ fn assert_logged(printed: &str, number: usize, name: &str, expected: Expected, s
     assert_eq!(lines.len(), count, "`{name}`: {lines:?}");
     let (level, outcomes): (_, &[Value]) = match expected {
         Unsupported(_) => ("ERROR", &[Value::Null]),
-        Request(..) => ("WARN", &[json!("Invalid")]),
-        Unreadable(_) => ("WARN", &[json!("Unreadable")]),
+        Request(..) | Unreadable(_) => ("WARN", &[json!("Unreadable")]),
         Queue(_) | Topic => ("WARN", &[json!("Unreadable"), json!("Unauthenticated")]),
     };
     for line in &lines {
