@@ -138,7 +138,10 @@ impl App {
                 tracing::error!("{error}");
                 Err(Failure { kind: "UnsupportedEvent", message: error.to_string() })
             }
-            Ok(Event::Answered(response)) => Ok(response),
+            Ok(Event::Answered(response, reason)) => {
+                tracing::warn!(outcome = "Unreadable", "a request is unreadable: {reason}");
+                Ok(response)
+            }
             Ok(Event::Check(request)) => Ok(check::check(&context, &request).await.to_json()),
             Ok(Event::Sweep) => Ok(json::raw(&sweep::sweep(&context).await)),
             Ok(Event::Deliveries(deliveries, respond)) => {

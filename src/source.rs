@@ -8,6 +8,7 @@ mod invoke;
 mod kafka;
 mod sns;
 mod sqs;
+mod unsupported;
 
 use std::borrow::Cow;
 
@@ -21,6 +22,7 @@ use crate::glint::run::UrlTarget;
 use crate::json::{self, Object};
 use crate::outcome::Handled;
 use crate::verify::{HookSignature, RequestUrl, UnverifiedBody};
+use unsupported::UnsupportedEvent;
 
 /// What was asked of the function.
 pub enum Event {
@@ -29,8 +31,8 @@ pub enum Event {
     Check(Check),
     /// `{"sweep": true}`
     Sweep,
-    /// An HTTP request without a delivery, with its response.
-    Answered(Box<RawValue>),
+    /// An HTTP request without a delivery, with its response, and why.
+    Answered(Box<RawValue>, &'static str),
 }
 
 /// Builds a source's response from what happened to its deliveries, in their order.
@@ -220,13 +222,6 @@ fn scalar(value: &RawValue) -> Option<Cow<'_, str>> {
     if is_bare { Some(Cow::Borrowed(value.get())) } else { json::string(value) }
 }
 
-/// An event that no source sends.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "{0}\n  hint: send an SQS, Kafka, SNS, EventBridge or HTTP event, a message of Glint, or `{{\"check\": true}}`"
-)]
-pub struct UnsupportedEvent(String);
-
 /// What parsing needs of the settings.
 #[derive(Clone, Debug)]
 pub struct SourceSettings {
@@ -252,17 +247,18 @@ pub fn parse(event: &RawValue, settings: &SourceSettings) -> Result<Event, Unsup
     if is_command && root.is_true("sweep") {
         return Ok(Event::Sweep);
     }
-    // `httpMethod` belongs to payload format 1.0, which is answered with what to change.
-    let is_request = root.get("rawPath").is_some() || root.get("httpMethod").is_some();
+    if unsupported::is_for_authorizer(&root) {
+        return Err(UnsupportedEvent("the event asks a Lambda authorizer, which this function is not".to_owned()));
+    }
+    // Only `rawPath` belongs to payload format 2.0: the others are answered with what to change.
+    let is_request = ["rawPath", "httpMethod", "headers"].iter().any(|name| root.get(name).is_some());
     if is_request && root.get("requestContext").is_some() {
         return Ok(http::parse(&root, settings));
     }
     if let Some(records) = root.get("Records") {
         return parse_records(records, settings);
     }
-    if root.get("records").is_some()
-        && root.string("eventSource").is_some_and(|source| source.to_ascii_lowercase().contains("kafka"))
-    {
+    if kafka::is_event(&root) {
         return kafka::parse(&root);
     }
     Ok(invoke::parse(event.get(), &root))
@@ -280,7 +276,7 @@ fn parse_records(records: &RawValue, settings: &SourceSettings) -> Result<Event,
     } else if has(sns::is_record) {
         Ok(sns::parse(&list))
     } else {
-        Err(UnsupportedEvent("the event's `Records` are neither SQS's nor SNS's".to_owned()))
+        Err(unsupported::foreign_records(&list))
     }
 }
 

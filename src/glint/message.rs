@@ -73,6 +73,11 @@ pub fn parse(text: String, header: Option<&str>) -> Result<Message, Unreadable> 
     })))
 }
 
+/// Whether `text` is an object in which nothing stands where a run id may, and no news of an entity.
+pub fn names_no_run(text: &str) -> bool {
+    parse(text.to_owned(), None).is_err_and(|why| why == Unreadable::no_run())
+}
+
 fn too_deep() -> Unreadable {
     Unreadable::new(format!("the message is nested deeper than {MAX_JSON_DEPTH} levels"), "send fewer levels")
 }

@@ -27,15 +27,17 @@ const NO_ATTRIBUTE: &AsciiSet = &CONTROLS.add(b' ');
 pub fn parse(root: &Object, settings: &SourceSettings) -> Event {
     let context = root.object("requestContext").ok().flatten().unwrap_or_default();
     let http = context.object("http").ok().flatten().unwrap_or_default();
-    let method = http.string("method").or_else(|| root.string("httpMethod")).unwrap_or_default();
-    if !method.eq_ignore_ascii_case("POST") {
+    let raw_path = root.string("rawPath");
+    let method = http.string("method").or_else(|| root.string("httpMethod"));
+    // A WebSocket API's has no method.
+    if method.map_or(raw_path.is_some(), |method| !method.eq_ignore_ascii_case("POST")) {
         return answer(405, "only POST is answered here", "send the message with `POST`");
     }
-    let Some(raw_path) = root.string("rawPath") else {
+    let Some(raw_path) = raw_path else {
         return answer(
             400,
-            "the request cannot be read",
-            "send it through a function URL or an HTTP API with payload format 2.0",
+            "the request is not of payload format 2.0: `rawPath` is missing",
+            "send it through a function URL or an HTTP API with payload format 2.0, and not through a REST API, a WebSocket API or a load balancer",
         );
     };
     let path = without_stage(&raw_path, &context);
@@ -147,13 +149,13 @@ fn body<'a>(root: &Object<'a>, max_bytes: usize) -> Result<Cow<'a, [u8]>, Payloa
 }
 
 /// The answer to a request that is no delivery.
-fn answer(status: u16, reason: &str, hint: &str) -> Event {
+fn answer(status: u16, reason: &'static str, hint: &str) -> Event {
     let reply = Reply {
         status,
         retry_after: None,
-        body: serde_json::json!({ "outcome": "Invalid", "reason": reason, "hint": hint }),
+        body: serde_json::json!({ "outcome": "Unreadable", "reason": reason, "hint": hint }),
     };
-    Event::Answered(write(&reply))
+    Event::Answered(write(&reply), reason)
 }
 
 /// The response to the one delivery of a request.

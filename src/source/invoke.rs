@@ -2,15 +2,23 @@
 
 use serde_json::value::RawValue;
 
-use super::{Delivery, DeliveryMetadata, Event, Payload, RetryRequested, Source, envelope};
+use super::{Delivery, DeliveryMetadata, Event, Payload, RetryRequested, Source, envelope, unsupported};
+use crate::glint::message;
 use crate::json::{self, Object};
 use crate::outcome::Handled;
 
 /// Parses an event that is the message itself, or carries it as EventBridge's `detail`.
 pub fn parse(event: &str, root: &Object) -> Event {
-    let (text, sent_at) = envelope::event_bridge(root).unwrap_or_else(|| (event.to_owned(), None));
-    let metadata = DeliveryMetadata { sent_at, bytes: text.len(), ..DeliveryMetadata::new(Source::Invoke) };
-    Event::Deliveries(vec![Delivery { payload: Payload::Message(envelope::unwrap(text, None)), metadata }], respond)
+    let event_bridge = envelope::event_bridge(root);
+    let is_envelope = event_bridge.is_some() || envelope::notification(root).is_some();
+    let payload = if !is_envelope && message::names_no_run(event) {
+        Payload::Unreadable { why: unsupported::no_message(root), too_large: false }
+    } else {
+        envelope::unwrap(event.to_owned(), None)
+    };
+    let sent_at = event_bridge.and_then(|(_, sent_at)| sent_at);
+    let metadata = DeliveryMetadata { sent_at, bytes: event.len(), ..DeliveryMetadata::new(Source::Invoke) };
+    Event::Deliveries(vec![Delivery { payload, metadata }], respond)
 }
 
 /// The outcome as JSON, or an error with the reason, so that the source invokes again.

@@ -5,16 +5,28 @@ use base64::prelude::BASE64_STANDARD;
 use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
 
-use super::{Delivery, DeliveryMetadata, Event, Payload, RetryRequested, Source, UnsupportedEvent, scalar};
+use super::unsupported::UnsupportedEvent;
+use super::{Delivery, DeliveryMetadata, Event, Payload, RetryRequested, Source, scalar};
 use crate::json::{self, Object};
 use crate::outcome::{Handled, Outcome};
 use crate::verify::UnverifiedBody;
+
+const SOURCES: [&str; 2] = ["aws:kafka", "SelfManagedKafka"];
+
+/// Whether an event is Kafka's, with its records or without them.
+pub fn is_event(root: &Object) -> bool {
+    let is_named = |source: &str| {
+        SOURCES.contains(&source) || root.get("records").is_some() && source.to_ascii_lowercase().contains("kafka")
+    };
+    root.string("eventSource").is_some_and(|source| is_named(&source))
+}
 
 /// Parses an event whose `records` lists them by topic and partition, each record on its own. A tombstone, a record without a value, is nothing.
 pub fn parse(root: &Object) -> Result<Event, UnsupportedEvent> {
     let unreadable =
         |error: serde_json::Error| UnsupportedEvent(format!("the event's `records` cannot be read: {error}"));
-    let partitions = root.object("records").map_err(unreadable)?.unwrap_or_default();
+    let partitions = root.object("records").map_err(unreadable)?;
+    let partitions = partitions.ok_or_else(|| UnsupportedEvent("the Kafka event has no `records`".to_owned()))?;
     let mut deliveries = Vec::new();
     for (_, records) in partitions.iter() {
         match serde_json::from_str::<Vec<&RawValue>>(records.get()) {

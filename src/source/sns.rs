@@ -26,7 +26,7 @@ fn delivery(record: &RawValue) -> Delivery {
         None => Payload::unreadable("the SNS record has no message", "publish the message itself to the topic"),
         Some((message, signature)) => {
             metadata.bytes = message.len();
-            Payload::Message(envelope::unwrap(message, signature))
+            envelope::unwrap(message, signature)
         }
     };
     Delivery { payload, metadata }

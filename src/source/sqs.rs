@@ -127,7 +127,7 @@ fn delivery(record: Record, settings: &SourceSettings) -> Delivery {
     let payload = match (record.body, attribute(KIND)) {
         (Some(body), Some(HOOK)) => Payload::QueuedHook { body, mac: mac() },
         (Some(body), Some(REPORT)) => Payload::QueuedReport { body, mac: mac() },
-        (Some(body), _) => Payload::Message(envelope::unwrap(body, signature)),
+        (Some(body), _) => envelope::unwrap(body, signature),
         (None, _) => {
             Payload::unreadable("the message of the queue has no body", "send the message of Glint as its body")
         }

@@ -1,4 +1,4 @@
-"""Every file of `events/` through the built function: what its source is told, what GitLab and Glint hold then."""
+"""Every file of `events/` and every event of SAM CLI through the built function: what its source is told, what GitLab and Glint hold then."""
 
 import base64
 import hashlib
@@ -6,6 +6,7 @@ import hashlib
 import events
 from checks import topic
 from poller import Poller, to_come_again
+from public_events import every_public_event
 from world import HOOK, TOKENS, World
 
 WEBHOOKS = ("webhook", "webhook-project", "http-api")
@@ -180,6 +181,7 @@ with topic("the topic `event_sources` runs to its end") as (check, stack):
     in_place = world.function("in-place")
     every_file(check, world, in_place)
     in_place.stop()
+    public = every_public_event(check, world)
     with_queue = world.function("with-queue", **world.queue_settings())
     poller = Poller(world.cloud, world.runs_queue, with_queue)
     enqueued(check, world, with_queue, poller, "webhook", {})
@@ -187,4 +189,4 @@ with topic("the topic `event_sources` runs to its end") as (check, stack):
     enqueued(check, world, with_queue, poller, "webhook-project", url)
     forged(check, world, with_queue, poller)
     hook_enqueued(check, world, with_queue, poller)
-    world.silent(check, in_place, with_queue)
+    world.silent(check, in_place, public, with_queue)

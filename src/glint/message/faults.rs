@@ -22,6 +22,11 @@ impl Unreadable {
     pub fn message(what: impl Into<String>) -> Self {
         Self::new(what, SEND_AS_GLINT)
     }
+
+    /// Nothing stands where a run id may.
+    pub fn no_run() -> Self {
+        Self::message("the message names no run: `context.runId` is missing")
+    }
 }
 
 impl fmt::Display for Unreadable {

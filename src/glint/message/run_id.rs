@@ -83,8 +83,7 @@ pub fn find(levels: [Option<&Object>; 2]) -> Result<(RunId, RunIdPlace), Unreada
     };
     let best = candidates.iter().position(is_sure).unwrap_or_default();
     if candidates.is_empty() {
-        let missing = || Unreadable::message("the message names no run: `context.runId` is missing");
-        return Err(fault.unwrap_or_else(missing));
+        return Err(fault.unwrap_or_else(Unreadable::no_run));
     }
     Ok(candidates.swap_remove(best))
 }

@@ -17,6 +17,7 @@ mod genuine;
 mod handover;
 mod odd_records;
 mod plan;
+mod public_fixtures;
 mod queue;
 mod replies;
 mod secret_inputs;

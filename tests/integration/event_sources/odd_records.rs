@@ -220,5 +220,43 @@ async fn foreign_events_are_told_what_is_expected() {
     }
     let scheduled = json!({ "version": "0", "detail-type": "Scheduled Event", "source": "aws.events", "detail": {} });
     let failure = world.handle(&scheduled).await.unwrap_err();
-    assert!(failure.message.contains("`context.runId` is missing"), "{failure}");
+    assert!(failure.message.contains("the event `Scheduled Event` of `aws.events`"), "{failure}");
+    assert!(failure.message.contains("a schedule's input is `{\"sweep\": true}`"), "{failure}");
+}
+
+#[tokio::test]
+async fn an_event_of_kafka_without_records_is_called_that() {
+    let world = world().await;
+    for source in ["aws:kafka", "SelfManagedKafka"] {
+        for event in [json!({ "eventSource": source, "records": null }), json!({ "eventSource": source })] {
+            let failure = world.handle(&event).await.unwrap_err();
+            assert_eq!(failure.kind, "UnsupportedEvent", "{event}");
+            assert!(failure.message.starts_with("the Kafka event has no `records`\n  hint: "), "{failure}");
+        }
+        let empty = json!({ "eventSource": source, "records": {} });
+        assert_eq!(world.handle(&empty).await.unwrap(), json!({}), "{source}");
+    }
+}
+
+#[tokio::test]
+async fn what_aws_puts_into_an_envelope_itself_is_called_that() {
+    let confirmation = json!({ "Type": "SubscriptionConfirmation", "TopicArn": "arn:aws:sns:eu-west-1:1:runs", "Message": "You have chosen", "SubscribeURL": "https://sns" });
+    let event = json!({ "detail-type": "Object Created", "source": "aws.s3", "detail": {} });
+    for (message, words) in
+        [(confirmation, "SNS's `SubscriptionConfirmation`"), (event, "`Object Created` of `aws.s3`")]
+    {
+        let world = world().await;
+        assert_eq!(world.queue(&[&message.to_string()]).await, [0], "{message}");
+        let failure = world.handle(&message).await.unwrap_err();
+        assert!(failure.message.contains(words), "{failure}");
+    }
+    // What a partner of AWS sends is another's message, and so is one with members that are called like an envelope's.
+    let partner = event_bridge(&message("r_1").to_string()).replace("glint.relay", "aws.partner/glint/runs");
+    let mut spread = message("r_2");
+    (spread["source"], spread["detail-type"], spread["eventSource"]) = (json!("aws.s3"), json!("x"), json!("aws:s3"));
+    for (run, text) in [("r_1", partner), ("r_2", spread.to_string())] {
+        let world = world().await;
+        let answer = world.handle_text(&text).await.unwrap();
+        assert_eq!((&answer["runId"], &answer["outcome"]), (&json!(run), &json!("Started")), "{answer}");
+    }
 }
