@@ -12,6 +12,7 @@ mod many_faults;
 mod random;
 mod rotation;
 mod runs_queue;
+mod second_pipelines;
 mod single_faults;
 mod soak;
 mod unlucky_runs;
