@@ -17,3 +17,4 @@ mod single_faults;
 mod soak;
 mod unlucky_runs;
 mod unread;
+mod wrong_ends;
