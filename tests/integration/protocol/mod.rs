@@ -8,6 +8,7 @@ mod duplicates;
 mod foreign_writes;
 mod history;
 mod kill_points;
+mod lesser_glints;
 mod many_faults;
 mod random;
 mod rotation;
