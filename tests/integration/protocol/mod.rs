@@ -8,6 +8,7 @@ mod duplicates;
 mod foreign_writes;
 mod history;
 mod kill_points;
+mod labels_and_lines;
 mod lesser_glints;
 mod many_faults;
 mod random;
