@@ -174,3 +174,17 @@ async fn a_cold_function_starts_nothing_while_secrets_manager_is_down() {
     one_receive(&world, &event).await;
     assert_eq!(world.run("r_1").links().len(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_rotated_trigger_token_that_cannot_be_read_yet_fails_no_run() {
+    let world = warm().await;
+    world.sandbox.gitlab.rotate_token(PROJECT, NEW_TOKEN);
+    world.sandbox.secrets.rotate(TOKENS, json!({ PROJECT: NEW_TOKEN }).to_string());
+    let down = world.sandbox.refuse(Upstream::SecretsManager);
+    down.closed().await;
+    assert!(is_deferred(&world, "r_1").await);
+    drop(down);
+    let event = next_event(&world.sandbox, 1).await.unwrap();
+    assert_eq!(world.handle(&event).await.unwrap(), json!({ "batchItemFailures": [] }));
+    assert_eq!(world.run("r_1").links().len(), 1, "and it starts once the secret can be read");
+}

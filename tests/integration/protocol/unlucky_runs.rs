@@ -11,23 +11,23 @@ use sandbox::{Call, Fault};
 
 const THEIR_PREVIEW: &str = "https://preview.example.com/7";
 
-fn triggers(world: &World) -> usize {
+pub fn triggers(world: &World) -> usize {
     world.sandbox.journal.count(Call::Trigger)
 }
 
-fn page(world: &World) -> String {
+pub fn page(world: &World) -> String {
     world.sandbox.gitlab.pipelines()[0].web_url.clone()
 }
 
 /// One receive of the next message; whether there was one.
-async fn receive(world: &World) -> bool {
+pub async fn receive(world: &World) -> bool {
     let Some(event) = next_event(&world.sandbox, 1).await else { return false };
     one_receive(world, &event).await;
     true
 }
 
 /// A run whose trigger was carried out and not answered.
-async fn with_lost_answer(setup: Setup) -> World {
+pub async fn with_lost_answer(setup: Setup) -> World {
     let world = setup.start().await;
     world.sandbox.fail(Call::Trigger).nth(1).with(Fault::ResetAfter);
     enqueue(&world.sandbox, "r_1");
