@@ -19,6 +19,27 @@ async fn progress_leaves_a_label_of_somebody_else_alone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_claim_that_glint_did_not_take_leaves_the_label_of_somebody_else() {
+    for (fault, label) in [
+        (Fault::status(503), Some(THEIR_LABEL)),
+        (Fault::ResetBefore, Some(THEIR_LABEL)),
+        // The claim replaced their label.
+        (Fault::status_after(503), Some("Waiting to retry")),
+        (Fault::ResetAfter, Some("Waiting to retry")),
+    ] {
+        let world = READS.start().await;
+        let claims = world.sandbox.fail(Call::PatchRun).of(|one| one.text().contains("gl_claim_"));
+        claims.first(3).with(fault);
+        enqueue(&world.sandbox, "r_1");
+        world.sandbox.glint.run("r_1").label(THEIR_LABEL);
+        assert!(receive(&world).await);
+        assert_eq!((triggers(&world), world.run("r_1").status_label.as_deref()), (0, label));
+        while receive(&world).await {}
+        assert_eq!((triggers(&world), world.run("r_1").links()), (1, vec![page(&world)]));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_run_that_a_queued_report_links_no_longer_waits_for_gitlab_to_confirm() {
     let world = with_lost_answer(BOTH).await;
     let links = world.sandbox.fail(Call::PatchRun).of(|one| one.text().contains("\"link\""));
