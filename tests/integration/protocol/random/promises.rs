@@ -76,7 +76,7 @@ fn promises_one_pipeline(player: &Player) -> bool {
         Shape::NoExternalRunId => is_looked_up || !(wrote_label && wrote_link),
         Shape::RefusesExternalRunId => is_looked_up || !wrote_label,
         Shape::OnlyLink => notes.kills == 0 && notes.faults < 2 && !wrote_link,
-        Shape::Nothing => notes.kills == 0 && notes.faults < 2 && notes.second_messages + notes.redrives == 0,
+        Shape::Nothing => notes.kills == 0 && notes.faults == 0 && notes.second_messages + notes.redrives == 0,
     };
     is_serial && is_remembered
 }
