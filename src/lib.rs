@@ -12,7 +12,8 @@
 //! - `app`: handles one invocation, from event to response.
 //!
 //! `config` reads the settings, `telemetry` logs, counts and redacts, `http` sends requests, `retry` repeats what may be
-//! repeated, `deadlines` holds every limit in time, `json` keeps JSON as it was sent, and `fuzzing` is what the fuzz targets call. `main` builds the [`App`] and hands it to the runtime.
+//! repeated, `deadlines` holds every limit in time, `json` keeps JSON as it was sent. `fuzzing` is what the fuzz targets call, and part of
+//! no release. `main` builds the [`App`] and hands it to the runtime.
 //!
 //! A webhook is a request of Glint; a hook is a request of GitLab.
 //!

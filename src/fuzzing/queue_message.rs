@@ -84,8 +84,9 @@ fn assert_bodies_return(body: &str) {
     match read_report(body) {
         Ok(queued) => {
             let now = queued.queued_at.unwrap_or(DateTime::UNIX_EPOCH);
-            let again = read_report(&write_report(&queued.run_id, &queued.report, now)).expect("what we write is read");
-            assert_eq!((&again.run_id, &again.report, again.queued_at), (&queued.run_id, &queued.report, Some(now)));
+            let reread =
+                read_report(&write_report(&queued.run_id, &queued.report, now)).expect("what we write is read");
+            assert_eq!((&reread.run_id, &reread.report, reread.queued_at), (&queued.run_id, &queued.report, Some(now)));
         }
         Err(error) => assert_sentence(&error.to_string()),
     }
