@@ -52,7 +52,9 @@ fn deliveries(event: &str) -> Vec<Delivery> {
         Ok(Event::Deliveries(deliveries, _)) => deliveries,
         Ok(_) => Vec::new(),
         Err(error) => {
-            assert!(error.to_string().contains("hint: "));
+            let text = error.to_string();
+            assert!(text.contains("hint: "));
+            text.split('\n').for_each(assert_sentence);
             Vec::new()
         }
     }

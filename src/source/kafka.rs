@@ -5,15 +5,16 @@ use base64::prelude::BASE64_STANDARD;
 use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
 
-use super::{Delivery, DeliveryMetadata, Event, Payload, RetryRequested, Source, UnsupportedEvent, scalar};
+use super::{
+    Delivery, DeliveryMetadata, Event, Payload, RetryRequested, Source, UnsupportedEvent, scalar, unsupported,
+};
 use crate::json::{self, Object};
 use crate::outcome::{Handled, Outcome};
 use crate::verify::UnverifiedBody;
 
 /// Parses an event whose `records` lists them by topic and partition, each record on its own. A tombstone, a record without a value, is nothing.
 pub fn parse(root: &Object) -> Result<Event, UnsupportedEvent> {
-    let unreadable =
-        |error: serde_json::Error| UnsupportedEvent(format!("the event's `records` cannot be read: {error}"));
+    let unreadable = |error| unsupported("the event's `records` cannot be read", &error);
     let partitions = root.object("records").map_err(unreadable)?.unwrap_or_default();
     let mut deliveries = Vec::new();
     for (_, records) in partitions.iter() {
