@@ -11,14 +11,18 @@ use crate::glint::run::{RunRequest, UrlTarget};
 use crate::json::{self, Object};
 use crate::outcome::Outcome;
 use crate::trigger::{MAX_PAYLOAD_BYTES, Policy, TriggerRequest, build_trigger_request};
-use crate::verify::UnverifiedBody;
+use crate::verify::{SignatureHeaders, UnverifiedBody};
 
 const PROOF: &str = "v1,cHJvb2Y=";
+const JUNK: &str = "v1,AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
 /// A message that is read names a run by a safe id, and what is sent of it has the members that are ours, as we set them.
 pub fn message(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let secret = SecretString::from(CLIENT_SECRET);
+    // In form and age it is one of Glint's.
+    let headers = SignatureHeaders { signature: JUNK.to_owned(), timestamp: "1767604323".to_owned() };
+    assert!(UnverifiedBody::new(text, Some(headers)).verify(&secret).is_err(), "nobody signed it");
     assert!(UnverifiedBody::signed_inside(text.to_owned()).verify(&secret).is_err(), "nobody signed it");
     match message::parse(text.to_owned(), None) {
         Ok(Message::Run(run)) => judge(&run, &secret),
