@@ -20,6 +20,10 @@ const JUNK: &str = "v1,AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 pub fn message(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let secret = SecretString::from(CLIENT_SECRET);
+    for (_, value) in Object::parse(text).unwrap_or_default().iter().filter(|(_, value)| value.get().starts_with('"')) {
+        let read = serde_json::from_str::<String>(value.get()).ok();
+        assert_eq!(json::string(value).map(String::from), read, "as the parser reads it");
+    }
     // In form and age it is one of Glint's.
     let headers = SignatureHeaders { signature: JUNK.to_owned(), timestamp: "1767604323".to_owned() };
     assert!(UnverifiedBody::new(text, Some(headers)).verify(&secret).is_err(), "nobody signed it");
