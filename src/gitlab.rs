@@ -136,7 +136,7 @@ impl GitLab {
 }
 
 /// The JSON body, the token second as the agent has it. Wiped when it was sent.
-fn request_body(body: &[(&'static str, Cow<'_, str>)], token: &SecretString) -> Bytes {
+pub fn request_body(body: &[(&'static str, Cow<'_, str>)], token: &SecretString) -> Bytes {
     let token = Zeroizing::new(json::quote(token.expose_secret()));
     let size: usize = body.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
     // Its capacity is that of the whole: a reallocation would leave a copy that is not wiped.

@@ -3,6 +3,7 @@
 //! `serde_json::Value` would reorder, reprint numbers and let the last of two equal keys win. A message that is signed, and that jobs
 //! read back byte for byte, can afford none of these.
 
+mod unescape;
 mod write;
 
 use std::borrow::Cow;
@@ -138,11 +139,8 @@ impl<'de> Deserialize<'de> for Key<'de> {
 
 /// `value` as a string, its escapes resolved: `None` where it is something else.
 pub fn string(value: &RawValue) -> Option<Cow<'_, str>> {
-    // Often asked of a number: the error that nobody reads would be written out.
-    if !value.get().starts_with('"') {
-        return None;
-    }
-    serde_json::from_str::<Key>(value.get()).ok().map(|key| key.0)
+    let inner = value.get().strip_prefix('"')?.strip_suffix('"')?;
+    if inner.contains('\\') { unescape::unescape(inner).map(Cow::Owned) } else { Some(Cow::Borrowed(inner)) }
 }
 
 /// `text` as a JSON string, quotes included.

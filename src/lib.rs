@@ -12,7 +12,8 @@
 //! - `app`: handles one invocation, from event to response.
 //!
 //! `config` reads the settings, `telemetry` logs, counts and redacts, `http` sends requests, `retry` repeats what may be
-//! repeated, `deadlines` holds every limit in time, `json` keeps JSON as it was sent. `main` builds the [`App`] and hands it to the runtime.
+//! repeated, `deadlines` holds every limit in time, `json` keeps JSON as it was sent. `fuzzing` is what the fuzz targets call, and part of
+//! no release. `main` builds the [`App`] and hands it to the runtime.
 //!
 //! A webhook is a request of Glint; a hook is a request of GitLab.
 //!
@@ -49,6 +50,9 @@ mod app;
 mod aws;
 mod config;
 mod deadlines;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gitlab;
 mod glint;
 mod http;

@@ -7,11 +7,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use bytes::{Bytes, BytesMut};
 use glint_gitlab_trigger::{
     App, Clock, Config, Failure, Invocation, LogLevel, init_logging, print_error, print_fatal, report_init_error,
     report_panics,
 };
 use http_body_util::BodyExt as _;
+use hyper::body::{Body as _, Incoming};
 use lambda_runtime::layers::TracingLayer;
 use lambda_runtime::{Diagnostic, Error, LambdaEvent, LambdaInvocation, Runtime, Service, service_fn};
 use lambda_runtime_api_client::body::Body;
@@ -102,12 +104,25 @@ async fn serve_invocations<S: Service<LambdaInvocation, Response = (), Error = E
         for name in UNUSED {
             parts.headers.remove(name);
         }
-        let body = body.collect().await?.to_bytes();
+        let body = read(body).await?;
         let request_id = parts.headers.get(REQUEST_ID).ok_or("the Runtime API sent an event without a request id")?;
         let context = lambda_runtime::Context::new(request_id.to_str()?, Arc::clone(&config), &parts.headers)?;
         poll_fn(|waker| service.poll_ready(waker)).await?;
         service.call(LambdaInvocation { parts, body, context }).await?;
     }
+}
+
+/// The whole event, in memory of just its size: kept in pieces first, the largest would take twice as much.
+async fn read(mut body: Incoming) -> Result<Bytes, Error> {
+    const MAX_EXPECTED_BYTES: usize = 8 * 1024 * 1024;
+    let length = usize::try_from(body.size_hint().lower()).unwrap_or(MAX_EXPECTED_BYTES);
+    let mut bytes = BytesMut::with_capacity(length.min(MAX_EXPECTED_BYTES));
+    while let Some(frame) = body.frame().await {
+        if let Ok(data) = frame?.into_data() {
+            bytes.extend_from_slice(&data);
+        }
+    }
+    Ok(bytes.freeze())
 }
 
 /// Ends the cold start. The log says why, and so does Lambda's response to the invocation that waits for it.

@@ -22,7 +22,7 @@ use crate::glint::run::UrlTarget;
 use crate::json::{self, Object};
 use crate::outcome::Handled;
 use crate::verify::{HookSignature, RequestUrl, UnverifiedBody};
-use unsupported::UnsupportedEvent;
+use unsupported::{UnsupportedEvent, unsupported};
 
 /// What was asked of the function.
 pub enum Event {
@@ -236,13 +236,12 @@ pub fn parse(event: &RawValue, settings: &SourceSettings) -> Result<Event, Unsup
     if let Some(event) = sqs::parse_usual(event, settings) {
         return Ok(event);
     }
-    let root = Object::parse(event.get())
-        .map_err(|error| UnsupportedEvent(format!("the event is not a JSON object: {error}")))?;
+    let root = Object::parse(event.get()).map_err(|error| unsupported("the event is not a JSON object", &error))?;
     // Only where nothing else is there: a user input may be called so too.
     let is_command = root.iter().all(|(name, _)| matches!(name, "check" | "sweep" | "projects"));
     if is_command && root.is_true("check") {
         let check = serde_json::from_str(event.get());
-        return check.map(Event::Check).map_err(|error| UnsupportedEvent(format!("the check cannot be read: {error}")));
+        return check.map(Event::Check).map_err(|error| unsupported("the check cannot be read", &error));
     }
     if is_command && root.is_true("sweep") {
         return Ok(Event::Sweep);
@@ -266,8 +265,8 @@ pub fn parse(event: &RawValue, settings: &SourceSettings) -> Result<Event, Unsup
 
 /// Parses `Records`, a member that SQS and SNS share. One odd record among theirs does not make the event another's.
 fn parse_records(records: &RawValue, settings: &SourceSettings) -> Result<Event, UnsupportedEvent> {
-    let unreadable = |error| UnsupportedEvent(format!("the event's `Records` cannot be read: {error}"));
-    let list: Vec<&RawValue> = serde_json::from_str(records.get()).map_err(unreadable)?;
+    let list: Vec<&RawValue> = serde_json::from_str(records.get())
+        .map_err(|error| unsupported("the event's `Records` cannot be read", &error))?;
     let has = |is_record: fn(&Object) -> bool| {
         list.iter().any(|record| Object::parse(record.get()).is_ok_and(|record| is_record(&record)))
     };

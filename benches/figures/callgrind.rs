@@ -58,14 +58,14 @@ async fn bare(programs: &Programs, authority: &Authority, runs: usize) -> Outcom
     total(&counted)
 }
 
-fn valgrind(name: &str) -> (Command, PathBuf) {
+pub fn valgrind(name: &str) -> (Command, PathBuf) {
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("callgrind.{name}"));
     let mut command = Command::new("valgrind");
     command.arg("--tool=callgrind").arg(format!("--callgrind-out-file={}", file.display()));
     (command, file)
 }
 
-fn total(file: &Path) -> Outcome<u64> {
+pub fn total(file: &Path) -> Outcome<u64> {
     let text = std::fs::read_to_string(file)?;
     let line = text.lines().find_map(|line| line.strip_prefix("summary:").or_else(|| line.strip_prefix("totals:")));
     let number = line.and_then(|line| line.split_whitespace().next()).ok_or("valgrind counted nothing")?;

@@ -1,6 +1,6 @@
 //! What the function costs, measured on the built release binary and told in one table:
 //!
-//!     cargo bench --bench figures [-- [--quick | --long] [cold | distance | warm | batch | economy | instructions]...]
+//!     cargo bench --bench figures [-- [--quick | --long] [cold | distance | warm | batch | economy | instructions | forged]...]
 //!
 //! Without a name all is measured.
 //!
@@ -16,6 +16,7 @@ mod cores;
 mod cost;
 mod distance;
 mod economy;
+mod forged;
 mod process;
 mod replay;
 mod stage;
@@ -48,7 +49,7 @@ pub struct Effort {
     long: usize,
 }
 
-const NAMES: [&str; 6] = ["cold", "distance", "warm", "batch", "economy", "instructions"];
+const NAMES: [&str; 7] = ["cold", "distance", "warm", "batch", "economy", "instructions", "forged"];
 
 const USUAL: Effort =
     Effort { starts: 40, distant_starts: 9, sets: 10, rounds: 12, runs_a_round: 20, delayed: 200, long: 10_000 };
@@ -102,6 +103,9 @@ async fn main() -> Outcome {
     }
     if wanted("instructions") {
         callgrind::instructions(&programs, &authority, &mut table).await?;
+    }
+    if wanted("forged") {
+        forged::rows(&programs, &authority, &mut table).await?;
     }
     println!("\n{table}");
     Ok(())

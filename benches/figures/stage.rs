@@ -10,7 +10,7 @@ use super::process::Process;
 use sandbox::{Authority, Call, Exchange, Fault, Reply, Sandbox};
 
 const CLIENT_ID: &str = "sandbox-client-id";
-const CLIENT_SECRET: &str = "glint-sandbox-client-secret-0123456789";
+pub const CLIENT_SECRET: &str = "glint-sandbox-client-secret-0123456789";
 const PROJECT: &str = "acme/backend/billing";
 const TOKEN: &str = "glptt-0123456789abcdef0123456789abcdef01234567";
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::gitlab::types::{self, Pipeline, PipelineEvent, PipelineStatus, RunProof};
 use crate::glint::run::{RunId, RunPatch, RunReport, TerminalStatus};
+use crate::json;
 
 const VERSION: u32 = 1;
 
@@ -142,7 +143,7 @@ pub struct QueuedReport {
 
 /// The body of a queued hook.
 pub fn write_hook(event: &PipelineEvent) -> String {
-    crate::json::to_text(&HookMessage::from(event))
+    json::to_text(&HookMessage::from(event))
 }
 
 pub fn read_hook(body: &str) -> Result<PipelineEvent, UnreadableMessage> {
@@ -155,7 +156,7 @@ pub fn write_report(run_id: &RunId, report: &RunReport, now: DateTime<Utc>) -> S
     let run_id = run_id.clone();
     let log = report.log.clone();
     let queued_at = Some(now);
-    crate::json::to_text(&ReportMessage {
+    json::to_text(&ReportMessage {
         v: VERSION,
         run_id,
         log,
@@ -185,7 +186,8 @@ where
         let version = serde_json::from_str::<Versioned>(body).map_or(0, |message| message.v);
         UnreadableMessage { kind, version, why }
     };
-    let message: M = serde_json::from_str(body).map_err(|error| unreadable(error.to_string()))?;
+    // The parser's words quote what they are about, however long it is.
+    let message: M = serde_json::from_str(body).map_err(|error| unreadable(json::excerpt(&error.to_string())))?;
     T::try_from(message).map_err(|why| unreadable(why.to_string()))
 }
 

@@ -5,7 +5,7 @@ use base64::prelude::BASE64_STANDARD;
 use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
 
-use super::unsupported::UnsupportedEvent;
+use super::unsupported::{UnsupportedEvent, unsupported};
 use super::{Delivery, DeliveryMetadata, Event, Payload, RetryRequested, Source, scalar};
 use crate::json::{self, Object};
 use crate::outcome::{Handled, Outcome};
@@ -23,8 +23,7 @@ pub fn is_event(root: &Object) -> bool {
 
 /// Parses an event whose `records` lists them by topic and partition, each record on its own. A tombstone, a record without a value, is nothing.
 pub fn parse(root: &Object) -> Result<Event, UnsupportedEvent> {
-    let unreadable =
-        |error: serde_json::Error| UnsupportedEvent(format!("the event's `records` cannot be read: {error}"));
+    let unreadable = |error| unsupported("the event's `records` cannot be read", &error);
     let partitions = root.object("records").map_err(unreadable)?;
     let partitions = partitions.ok_or_else(|| UnsupportedEvent("the Kafka event has no `records`".to_owned()))?;
     let mut deliveries = Vec::new();

@@ -55,3 +55,15 @@ proptest! {
         prop_assert_eq!(redelivered(&serde_json::from_str(answer.get()).unwrap()), expected);
     }
 }
+
+#[test]
+fn an_event_that_cannot_be_read_is_not_repeated_at_its_length() {
+    let long = "x".repeat(10_000);
+    for text in [format!(r#"{{"Records":"{long}"}}"#), format!(r#"{{"check":true,"projects":"{long}"}}"#)] {
+        let Err(error) = super::parse(serde_json::from_str(&text).unwrap(), &SETTINGS) else {
+            panic!("{text} is read")
+        };
+        let error = error.to_string();
+        assert!(error.contains("cannot be read: ") && error.len() < 400, "{} bytes", error.len());
+    }
+}

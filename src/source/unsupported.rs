@@ -12,6 +12,11 @@ const HINT: &str = "send an SQS, Kafka, SNS, EventBridge or HTTP event, a messag
 #[error("{0}\n  hint: {HINT}")]
 pub struct UnsupportedEvent(pub String);
 
+/// `what` with the beginning of the parser's words: they quote what they are about, however long it is.
+pub fn unsupported(what: &str, error: &serde_json::Error) -> UnsupportedEvent {
+    UnsupportedEvent(format!("{what}: {}", json::excerpt(&error.to_string())))
+}
+
 /// Why an event that names no run is not a message of Glint either: AWS's other services name themselves in most of their events.
 pub fn no_message(root: &Object) -> Unreadable {
     let service = root.string("eventSource").or_else(|| root.string("source").filter(|name| name.starts_with("aws.")));

@@ -36,6 +36,17 @@ fn what_cannot_be_read_names_its_version() {
 }
 
 #[test]
+fn what_cannot_be_read_is_not_repeated_at_its_length() {
+    let long = "x".repeat(10_000);
+    for body in [format!(r#""{long}""#), format!(r#"{{"v":1,"pipelineId":"{long}"}}"#)] {
+        let error = read_hook(&body).unwrap_err().to_string();
+        assert!(error.contains("xxx") && error.len() < 200, "{} bytes", error.len());
+    }
+    let error = read_report(&format!(r#"{{"runId":"r_1","status":"{long}\n"}}"#)).unwrap_err().to_string();
+    assert!(error.len() < 200 && !error.contains('\n'), "{} bytes", error.len());
+}
+
+#[test]
 fn a_runs_attributes_are_those_that_say_something() {
     let attributes = RunAttributes { url: Some("/acme/shop".to_owned()), run_id_header: None };
     let written = attributes.to_attributes();

@@ -85,3 +85,21 @@ async fn a_forged_webhook_is_answered_401_and_goes_nowhere() {
     println!("{} cases", forgeries.len());
     assert!(forgeries.len() >= 24);
 }
+
+#[tokio::test]
+async fn a_forged_webhook_of_any_text_is_answered_401() {
+    let sandbox = Sandbox::start().await;
+    furnish(&sandbox);
+    let mut function = Function::start(&sandbox, &[]).await;
+    let time = sandbox.now().timestamp().to_string();
+    let junk = signature("another-client-secret-0123456789abcdef", &time, b"");
+    let headers = [("x-glint-signature", junk.as_str()), ("x-glint-timestamp", time.as_str())];
+    let bodies =
+        ["", "\"", "\\", "\"\\", "\"\\é", "\"\\\u{1F600}", " \"é", "{ \"a\": \"\\é\" }", "\u{feff}{ }", "é\\é\"\\\\é"];
+    for body in bodies {
+        let Reply::Response(reply) = invoke(&sandbox, web_event("/", &headers, body)).await else { panic!("{body:?}") };
+        assert_eq!(reply["statusCode"], 401, "{body:?}: {reply}");
+    }
+    let log = function.kill().await;
+    assert!(!log.contains("panicked"), "{log}");
+}

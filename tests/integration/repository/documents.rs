@@ -101,13 +101,14 @@ fn headings(text: &str) -> Vec<String> {
 }
 
 /// Commands that CI does not run, and why.
-const NOT_RUN: [(&str, &str); 6] = [
+const NOT_RUN: [(&str, &str); 7] = [
     ("aws ", "needs an AWS account"),
     (
         "sam ",
         "`sam build` is run by `tests/real/topic_build.py`, `sam deploy` as far as moto goes by `topic_deploy.py`",
     ),
     ("cargo bench", "needs a quiet machine"),
+    ("tests/fuzz/run", "takes as long as it is given; `cargo test` runs its seeds"),
     ("run_id=", "is a line of a pipeline"),
     ("cp self-reporting", "is shown with placeholders; `tests/real/topic_guide.py` runs the same pipelines"),
     ("cd /path/to", "the same"),
