@@ -148,7 +148,8 @@ impl App {
                 let handle = |task, metadata| handle_task(&context, task, metadata);
                 let needs = Needs::new(&deliveries, self.services.queue.is_some());
                 let warm_up = warm_up(&context, if is_cold { needs } else { Needs::Nothing });
-                let handled = alongside(warm_up, batch::handle_all(&context, deliveries, handle)).await;
+                let work = pin!(batch::handle_all(&context, deliveries, handle));
+                let handled = alongside(pin!(warm_up), work).await;
                 respond(&handled).map_err(|error| Failure { kind: "RetryRequested", message: error.to_string() })
             }
         };
@@ -159,8 +160,8 @@ impl App {
 }
 
 /// Awaits `work`, with `other` beside it for as long as that lasts.
-async fn alongside<T>(other: impl Future<Output = ()>, work: impl Future<Output = T>) -> T {
-    match select(pin!(other), pin!(work)).await {
+async fn alongside<T>(other: impl Future<Output = ()> + Unpin, work: impl Future<Output = T> + Unpin) -> T {
+    match select(other, work).await {
         Either::Left(((), work)) => work.await,
         Either::Right((done, _)) => done,
     }
@@ -187,7 +188,7 @@ async fn handle_task(context: &Context, task: Task, metadata: DeliveryMetadata) 
             // For a request to the URL nothing was opened before it was verified.
             let is_http = matches!(metadata.source, Source::Http);
             let warm_up = warm_up(context, if is_http { Needs::Everything } else { Needs::Nothing });
-            return alongside(warm_up, handle_run(context, &run, &metadata)).await;
+            return alongside(pin!(warm_up), pin!(handle_run(context, &run, &metadata))).await;
         }
         Task::Follow(event) => {
             let is_final = metadata.source.is_final_attempt(context.app.config.max_receives, context.utc());

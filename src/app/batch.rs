@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 
-use futures_util::FutureExt as _;
 use futures_util::stream::{self, FuturesUnordered, Stream, StreamExt as _, select_all};
+use futures_util::{FutureExt as _, TryFutureExt as _};
 use tokio::time::{Instant, timeout_at};
 
 use super::context::Context;
@@ -115,9 +115,9 @@ fn report_panic(context: &Context, run_id: Option<RunId>) -> Handled {
 struct Panicked;
 
 /// Awaits `work` and turns a panic into an error, so that the other deliveries continue.
-async fn catch_panic<T>(work: impl Future<Output = T>) -> Result<T, Panicked> {
+fn catch_panic<T>(work: impl Future<Output = T>) -> impl Future<Output = Result<T, Panicked>> {
     // Unwind safe: the work is dropped as a whole, and what it shares with others is behind locks.
-    AssertUnwindSafe(work).catch_unwind().await.map_err(|_| Panicked)
+    AssertUnwindSafe(work).catch_unwind().map_err(|_| Panicked)
 }
 
 const CUT_OFF: &str = "the invocation ended before the delivery was done";

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, Utc};
+use futures_util::{FutureExt as _, TryFutureExt as _};
 use secrecy::SecretString;
 use tokio::time::Instant;
 
@@ -99,31 +100,34 @@ impl Context {
     }
 
     /// Awaits `call`, and adds how long it took to `metric`.
-    pub async fn timed<T>(&self, metric: Metric, call: impl Future<Output = T>) -> T {
+    ///
+    /// Like the two below it maps the future: an `async fn` would hold it twice, and futures of this size are costly to move.
+    pub fn timed<T>(&self, metric: Metric, call: impl Future<Output = T>) -> impl Future<Output = T> {
         let start = Instant::now();
-        let result = call.await;
-        self.metrics.time(metric, start.elapsed());
-        result
+        call.inspect(move |_| self.metrics.time(metric, start.elapsed()))
     }
 
     /// Awaits a call to Glint, and counts its duration and its faults.
-    pub async fn glint<T>(&self, call: impl Future<Output = Result<T, GlintError>>) -> Result<T, GlintError> {
-        let result = self.timed(Metric::GlintLatency, call).await;
-        match &result {
-            Err(GlintError::CredentialsRefused) => {
+    pub fn glint<T>(
+        &self,
+        call: impl Future<Output = Result<T, GlintError>>,
+    ) -> impl Future<Output = Result<T, GlintError>> {
+        self.timed(Metric::GlintLatency, call).inspect_err(|error| self.count_glint_fault(error))
+    }
+
+    fn count_glint_fault(&self, error: &GlintError) {
+        match error {
+            GlintError::CredentialsRefused => {
                 self.metrics.count(Metric::GlintFaults);
                 self.metrics.count(Metric::OperatorFaults);
             }
-            Err(
-                GlintError::Unavailable { .. }
-                | GlintError::ResponseLost(_)
-                | GlintError::Denied
-                | GlintError::LoginExpired,
-            ) => self.metrics.count(Metric::GlintFaults),
-            Err(GlintError::NoCredentials(error)) => self.count_secret_fault(error.is_transient),
-            _ => {}
+            GlintError::Unavailable { .. }
+            | GlintError::ResponseLost(_)
+            | GlintError::Denied
+            | GlintError::LoginExpired => self.metrics.count(Metric::GlintFaults),
+            GlintError::NoCredentials(error) => self.count_secret_fault(error.is_transient),
+            GlintError::UnknownRun | GlintError::Refused { .. } => {}
         }
-        result
     }
 
     /// Counts a secret that could not be had. Unless it is transient, the operator has to fix it.
@@ -135,18 +139,18 @@ impl Context {
     }
 
     /// Reads the state of the run from Glint.
-    pub async fn run_state(&self, id: &RunId) -> Result<RunState, GlintError> {
-        self.glint(self.app.glint.run(id, self.call_limits())).await
+    pub fn run_state(&self, id: &RunId) -> impl Future<Output = Result<RunState, GlintError>> {
+        self.glint(self.app.glint.run(id, self.call_limits()))
     }
 
     /// Patches the run in Glint.
-    pub async fn patch(&self, id: &RunId, patch: &RunPatch) -> Result<PatchResult, GlintError> {
-        self.glint(self.app.glint.patch(id, patch, self.call_limits())).await
+    pub fn patch(&self, id: &RunId, patch: &RunPatch) -> impl Future<Output = Result<PatchResult, GlintError>> {
+        self.glint(self.app.glint.patch(id, patch, self.call_limits()))
     }
 
     /// Adds a line to the run's log in Glint. Best effort: nothing waits for it.
-    pub async fn log(&self, id: &RunId, message: &str) -> Result<(), GlintError> {
-        self.glint(self.app.glint.log(id, message, self.call_limits())).await
+    pub fn log(&self, id: &RunId, message: &str) -> impl Future<Output = Result<(), GlintError>> {
+        self.glint(self.app.glint.log(id, message, self.call_limits()))
     }
 
     /// Glint's client id and secret.
@@ -175,14 +179,15 @@ impl Context {
     }
 
     /// Awaits a look-up, and counts a refused read token, which only the operator can fix.
-    pub async fn lookup<T>(&self, call: impl Future<Output = Result<T, LookupError>>) -> Result<T, LookupError> {
-        let result = self.timed(Metric::GitLabLatency, call).await;
-        match &result {
-            Err(error) if error.is_token_refused() => self.metrics.count(Metric::OperatorFaults),
-            Err(LookupError::Unavailable(_)) => self.metrics.count(Metric::GitLabFaults),
-            _ => {}
-        }
-        result
+    pub fn lookup<T>(
+        &self,
+        call: impl Future<Output = Result<T, LookupError>>,
+    ) -> impl Future<Output = Result<T, LookupError>> {
+        self.timed(Metric::GitLabLatency, call).inspect_err(|error| match error {
+            error if error.is_token_refused() => self.metrics.count(Metric::OperatorFaults),
+            LookupError::Unavailable(_) => self.metrics.count(Metric::GitLabFaults),
+            LookupError::Refused(_) => {}
+        })
     }
 
     /// The page of the run's project, for a person who has to look.

@@ -111,7 +111,7 @@ impl<'s, 'a> Templates<'s, 'a> {
 /// the only member that could be an input, since a user may have written whatever lies in it.
 fn is_glints_payload(level: &Object, payload: &Object, place: Option<RunIdPlace>) -> bool {
     const NAMES: [&str; 4] = ["entity", "action", "properties", "censoredProperties"];
-    let is_object = |name| payload.object(name).is_ok_and(|object| object.is_some());
+    let is_object = |name| payload.get(name).is_some_and(|value| value.get().starts_with('{'));
     let has_shape = is_object("action") || is_object("properties");
     let has_only_its_names = payload.iter().all(|(name, _)| NAMES.contains(&name));
     match place {
