@@ -5,6 +5,8 @@
 //! GitLab, Glint and Secrets Manager are the sandbox of `tests/sandbox`, over real HTTP on loopback. The event is taken as it is, but for signatures of
 //! webhooks, which have to be young and are made afresh. Every project that it names has a token, and every run is there.
 
+#[path = "local/events.rs"]
+mod events;
 #[path = "local/function.rs"]
 mod function;
 #[path = "local/report.rs"]
@@ -25,10 +27,10 @@ Runs the function on an event against a sandbox of GitLab, Glint and AWS, and te
 usage: cargo run --example local -- [OPTIONS] [events/FILE.json]
 
   events/FILE.json  the event; without one, events/sqs.json
-  --list            lists the events
-  --lost-answer     GitLab's answer to the trigger is lost: the next attempt looks the pipeline up and links it
+  --list            lists the events, and what each is
+  --lost-answer     GitLab's answer to the trigger is lost: the pipeline is looked up and linked
   --log             prints the function's own log and metrics too
-  --help            prints this
+  -h, --help        prints this
 
 NO_COLOR is honored.";
 
@@ -46,14 +48,15 @@ async fn main() -> ExitCode {
         return function::handle_event().await;
     }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let done = match arguments.iter().map(String::as_str).find(|argument| matches!(*argument, "--help" | "--list")) {
-        Some("--help") => report::print(&format!("{HELP}\n")),
-        Some(_) => list(),
-        None => match options(arguments) {
-            Ok(options) => run(options).await,
-            Err(why) => Err(why.into()),
-        },
-    };
+    let done =
+        match arguments.iter().map(String::as_str).find(|argument| matches!(*argument, "-h" | "--help" | "--list")) {
+            Some("--list") => list(),
+            Some(_) => report::print(&format!("{HELP}\n")),
+            None => match options(arguments) {
+                Ok(options) => run(options).await,
+                Err(why) => Err(why.into()),
+            },
+        };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever reads the output has seen enough.
@@ -84,14 +87,18 @@ fn options(arguments: Vec<String>) -> Result<Options, String> {
 fn list() -> Result<(), Box<dyn Error>> {
     let mut names = Vec::new();
     for entry in std::fs::read_dir("events").map_err(|error| unreadable("events", &error))? {
-        names.push(format!("events/{}\n", entry?.file_name().to_string_lossy()));
+        names.push(format!("events/{}", entry?.file_name().to_string_lossy()));
     }
     names.sort();
-    report::print(&names.concat())
+    let line = |name: &String| format!("{name:<30}  {}", events::purpose(name).unwrap_or_default());
+    let lines: Vec<String> = names.iter().map(|name| format!("{}\n", line(name).trim_end())).collect();
+    report::print(&lines.concat())
 }
 
 fn unreadable(path: &str, error: &std::io::Error) -> String {
-    format!("`{path}` cannot be read: {error}\n  hint: run this where `Cargo.toml` is, and name a file of `events/`")
+    format!(
+        "`{path}` cannot be read: {error}\n  hint: run this where `Cargo.toml` is, and name a file that `--list` lists"
+    )
 }
 
 async fn run(options: Options) -> Result<(), Box<dyn Error>> {
@@ -115,9 +122,10 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let first = function::invoke(&sandbox, &text).await?;
     report.requests("what the function did")?;
     report.response(&first)?;
+    let next = report::redelivery(&event, &first).filter(|_| options.lost_answer);
     let mut logs = first.log;
-    if options.lost_answer {
-        let Invoked { log, response } = function::invoke(&sandbox, &report::second_receive(&text)).await?;
+    if let Some(text) = next {
+        let Invoked { log, response } = function::invoke(&sandbox, &text).await?;
         report.requests("what the next attempt did, two minutes later")?;
         report.response(&Invoked { log: String::new(), response })?;
         logs.push_str(&log);

@@ -20,8 +20,19 @@ use sandbox::server::{self, Port};
 use sandbox::{Ports, Sandbox};
 use serde_json::{Map, Value, json};
 use std::error::Error;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::SystemTime;
+
+const HELP: &str = "\
+Serves GitLab, Glint and AWS on loopback, until it is stopped, and says how `cargo lambda` uses them.
+
+usage: cargo run --example sandbox -- [OPTIONS]
+
+  --seed FILE.json  starts with what the file says, and prints JSON for a program
+  --control-port N, --gitlab-port N, --glint-port N, --secrets-port N, --queue-port N, --runtime-port N
+                    a fixed port instead of a free one
+  -h, --help        prints this";
 
 #[derive(Default)]
 struct Options {
@@ -31,7 +42,21 @@ struct Options {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> ExitCode {
+    if let Some("-h" | "--help") = std::env::args().nth(1).as_deref() {
+        println!("{HELP}");
+        return ExitCode::SUCCESS;
+    }
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
     let options = options(std::env::args().skip(1))?;
     let sandbox = Arc::new(Sandbox::start_on(SystemTime::now().into(), options.ports)?);
     let control = Port::open(options.control)?;
@@ -55,10 +80,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
 fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> {
     let mut options = Options::default();
     while let Some(name) = arguments.next() {
-        let value = arguments.next().ok_or_else(|| format!("`{name}` needs a value"))?;
+        let mut value = || arguments.next().ok_or_else(|| format!("`{name}` needs a value"));
         let port = match name.as_str() {
             "--seed" => {
-                options.seed = Some(value);
+                options.seed = Some(value()?);
                 continue;
             }
             "--control-port" => &mut options.control,
@@ -67,8 +92,9 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, Strin
             "--secrets-port" => &mut options.ports.secrets,
             "--queue-port" => &mut options.ports.queue,
             "--runtime-port" => &mut options.ports.runtime,
-            _ => return Err(format!("`{name}` is no option of the sandbox")),
+            _ => return Err(format!("there is no option `{name}`\n  hint: `--help` lists them")),
         };
+        let value = value()?;
         *port = value.parse().map_err(|_| format!("`{value}` is no port"))?;
     }
     Ok(options)
@@ -79,7 +105,7 @@ fn instructions(files: &ready::Files, control: &str) -> String {
     let (settings, events) = (files.settings.display(), files.events.display());
     format!(
         "GitLab, Glint and AWS are ready, until this is stopped. In a second terminal:\n\n  \
-         cargo lambda watch --ignore-changes --env-file {settings}\n\nIn a third, with any file of that folder:\n\n  \
+         cargo lambda watch --ignore-changes --env-file {settings}\n\nIn a third, with any file of that folder (the first invocation waits for the build):\n\n  \
          cargo lambda invoke glint-gitlab-trigger --data-file {events}/sqs.json\n\n\
          How Glint and GitLab look afterwards: {control}/\n\
          The events are those of `events/`. Signatures of webhooks are made afresh every minute.\n"

@@ -8,6 +8,7 @@ use sandbox::view::{self, plain, shorten};
 use sandbox::{Call, Exchange, Sandbox};
 use serde_json::Value;
 
+use crate::events;
 use crate::function::Invoked;
 
 type Printed = Result<(), Box<dyn Error>>;
@@ -28,6 +29,8 @@ impl<'a> Report<'a> {
     /// Who did what, before the function is called.
     pub fn introduce(&self) -> Printed {
         let mut text = format!("{}\n", bold(&format!("event {}", self.path)));
+        let purpose = events::purpose(self.path);
+        text += &purpose.map(|purpose| format!("  {purpose}\n")).unwrap_or_default();
         for run in &self.contents.runs {
             let inputs = run.inputs.as_object().into_iter().flatten();
             let inputs: Vec<String> =
@@ -39,8 +42,8 @@ impl<'a> Report<'a> {
         for hook in &self.contents.hooks {
             text += &format!("  GitLab says: pipeline {} of {} is {}\n", hook.pipeline, hook.project, hook.status);
         }
-        if self.contents == &Contents::default() {
-            text += "  nobody's run: the function itself is asked\n";
+        if purpose.is_none() && self.contents == &Contents::default() {
+            text += "  it holds no message of Glint and no hook of GitLab\n";
         }
         print(&text)
     }
@@ -64,12 +67,13 @@ impl<'a> Report<'a> {
         match &invoked.response {
             Ok(response) => {
                 let value: Value = serde_json::from_str(response).unwrap_or_default();
-                let text = if value["checks"].is_array() { checks(&value) } else { format!("  {response}\n") };
+                let mut text = if value["checks"].is_array() { checks(&value) } else { format!("  {response}\n") };
+                if !failures(&value).is_empty() {
+                    text += "  each message of this list is delivered again; `--log` shows why\n";
+                }
                 print(&format!("\n{title}\n{text}"))
             }
-            Err(why) => {
-                print(&format!("\n{title}\n  the invocation fails, so that the event is delivered again: {why}\n"))
-            }
+            Err(why) => print(&format!("\n{title}\n  the invocation fails: {why}\n")),
         }
     }
 
@@ -83,9 +87,23 @@ impl<'a> Report<'a> {
     }
 }
 
-/// The event as SQS delivers it the second time.
-pub fn second_receive(event: &str) -> String {
-    event.replace(r#""ApproximateReceiveCount": "1""#, r#""ApproximateReceiveCount": "2""#)
+/// The event as its source delivers it again; `None` where the first attempt is the final one.
+pub fn redelivery(event: &Value, first: &Invoked) -> Option<String> {
+    let Ok(response) = &first.response else { return Some(event.to_string()) };
+    let response = serde_json::from_str(response).unwrap_or_default();
+    let failures = failures(&response);
+    let mut event = event.clone();
+    let records = event["Records"].as_array_mut().filter(|_| !failures.is_empty())?;
+    records.retain(|record| failures.contains(&&record["messageId"]));
+    for record in records {
+        record["attributes"]["ApproximateReceiveCount"] = "2".into();
+    }
+    Some(event.to_string())
+}
+
+/// The ids of the messages that SQS is asked to deliver again.
+fn failures(response: &Value) -> Vec<&Value> {
+    response["batchItemFailures"].as_array().into_iter().flatten().map(|failure| &failure["itemIdentifier"]).collect()
 }
 
 fn request(exchange: &Exchange, at: f64) -> String {

@@ -54,10 +54,30 @@ fn a_lost_answer_is_played_to_its_end() {
 }
 
 #[test]
-fn every_event_is_listed() {
+fn a_webhook_whose_answer_is_lost_has_one_attempt() {
+    let printed = play(&["--lost-answer", "events/webhook.json"]);
+    for shown in ["no answer", "look a pipeline up", r#"\"outcome\":\"Started\""#] {
+        assert!(printed.contains(shown), "`{shown}` is not shown:\n{printed}");
+    }
+    assert!(!printed.contains("the next attempt"), "Glint does not repeat a webhook:\n{printed}");
+}
+
+#[test]
+fn only_what_failed_is_played_a_second_time() {
+    let printed = play(&["--lost-answer", "events/sqs-fifo-batch.json"]);
+    let (_, second) = printed.split_once("the next attempt").expect("a second attempt");
+    assert!(!second.contains("GET /v1/actions/runs/r_Fb03cS9NoBz4Mf1y"), "this run was started:\n{second}");
+}
+
+#[test]
+fn every_event_is_listed_and_played() {
     let listed = play(&["--list"]);
     for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("events")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        assert!(listed.contains(&format!("events/{name}\n")), "{name}");
+        let line = listed.lines().find(|line| line.split(' ').next() == Some(&format!("events/{name}")));
+        let purpose = line.and_then(|line| line.split_once(' ')).map_or("", |(_, purpose)| purpose.trim());
+        assert!(!purpose.is_empty(), "`examples/local/events.rs` does not say what `events/{name}` is");
+        let case = format!("(\"{}\", ", name.trim_end_matches(".json"));
+        assert!(include_str!("examples.rs").contains(&case), "`every_event_is_played` has no case for `events/{name}`");
     }
 }
