@@ -3,6 +3,7 @@
 mod metrics;
 pub mod redaction;
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::sync::LazyLock;
 use std::time::SystemTime;
@@ -109,7 +110,8 @@ impl<'a> MakeWriter<'a> for Masked {
 impl Write for Masked {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         // The subscriber hands over whole lines.
-        io::stdout().lock().write_all(TOKENS.redact(&String::from_utf8_lossy(bytes)).as_bytes())?;
+        let line = std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed);
+        io::stdout().lock().write_all(TOKENS.redact(&line).as_bytes())?;
         Ok(bytes.len())
     }
 

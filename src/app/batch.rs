@@ -1,6 +1,6 @@
 //! Handles all deliveries of an invocation concurrently, those of one run one after the other.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 
 use futures_util::stream::{self, FuturesUnordered, Stream, StreamExt as _, select_all};
@@ -32,7 +32,7 @@ pub async fn handle_all<F: Future<Output = Handled>>(
         deliveries.iter().map(|delivery| LogFields::delivery(&delivery.metadata, None)).collect();
     let ids: Vec<Option<String>> = deliveries.iter().map(|delivery| delivery.metadata.id.clone()).collect();
     let mut results: Vec<Option<Handled>> = ids.iter().map(|_| None).collect();
-    let groups = verified_groups(context, deliveries, &mut results).await;
+    let groups = verified_groups(context, deliveries, &fields, &mut results).await;
     let mut done = select_all(groups.into_iter().map(|group| Box::pin(handle_group(context, group, &handle))));
     while let Ok(Some((position, handled))) = timeout_at(context.response_deadline(), done.next()).await {
         results[position] = Some(handled);
@@ -47,14 +47,18 @@ pub async fn handle_all<F: Future<Output = Handled>>(
 }
 
 /// Verifies all deliveries and groups what is left to do by run, each group in the order of its deliveries.
-async fn verified_groups(context: &Context, deliveries: Vec<Delivery>, results: &mut [Option<Handled>]) -> Vec<Group> {
+async fn verified_groups(
+    context: &Context,
+    deliveries: Vec<Delivery>,
+    fields: &[LogFields],
+    results: &mut [Option<Handled>],
+) -> Vec<Group> {
     let verified = |(position, delivery): (Position, Delivery)| async move {
-        let fields = LogFields::delivery(&delivery.metadata, None);
-        (position, fields, catch_panic(verify_delivery(context, delivery)).await)
+        (position, catch_panic(verify_delivery(context, delivery)).await)
     };
     let mut verifying: FuturesUnordered<_> = deliveries.into_iter().enumerate().map(verified).collect();
     let mut tasks = Vec::new();
-    while let Ok(Some((position, fields, verified))) = timeout_at(context.response_deadline(), verifying.next()).await {
+    while let Ok(Some((position, verified))) = timeout_at(context.response_deadline(), verifying.next()).await {
         let handled = match verified {
             Ok((Ok(task), metadata)) => {
                 tasks.push((position, task, metadata));
@@ -63,11 +67,11 @@ async fn verified_groups(context: &Context, deliveries: Vec<Delivery>, results: 
             Ok((Err(outcome), _)) => Handled::new(None, outcome),
             Err(Panicked) => report_panic(context, None),
         };
-        results[position] = Some(log_outcome(context, handled, Instant::now(), &fields));
+        results[position] = Some(log_outcome(context, handled, Instant::now(), &fields[position]));
     }
     tasks.sort_by_key(|(position, ..)| *position);
     let mut groups: Vec<Group> = Vec::new();
-    let mut group_of: HashMap<String, usize> = HashMap::new();
+    let mut group_of: BTreeMap<String, usize> = BTreeMap::new();
     for task in tasks {
         let index = *group_of.entry(task.1.group_key()).or_insert(groups.len());
         if index == groups.len() {

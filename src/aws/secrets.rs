@@ -176,9 +176,9 @@ impl Secrets {
     async fn tokens_of(&self, project: &Project, limits: CallLimits) -> Result<(String, Cached<Tokens>), SecretError> {
         let path = project.path();
         let id = self.tokens.id.replace(PROJECT_PLACEHOLDER, &path);
-        let lower_case = self.tokens.id.replace(PROJECT_PLACEHOLDER, &path.to_ascii_lowercase());
         match self.tokens.cache.current(&id, limits).await {
-            Err(error) if error.is_absent() && lower_case != id => {
+            Err(error) if error.is_absent() && path.contains(|letter: char| letter.is_ascii_uppercase()) => {
+                let lower_case = self.tokens.id.replace(PROJECT_PLACEHOLDER, &path.to_ascii_lowercase());
                 let cached = self.tokens.cache.current(&lower_case, limits).await;
                 Ok((lower_case, cached.map_err(|other| if other.is_absent() { error } else { other })?))
             }

@@ -5,7 +5,7 @@
 //! users reads `port_payload`, or names what it takes.
 
 use super::ValidationError;
-use super::variables::Field;
+use super::variables::{Field, Subject};
 
 /// The longest name that GitLab stores.
 const MAX_LENGTH: usize = 255;
@@ -105,9 +105,9 @@ const WORDS: [&str; 58] = [
     "RESTORE_CACHE_ATTEMPTS",
 ];
 
-/// Whether `field` may set the variable `name`. `TRIGGER_PAYLOAD` may never be: GitLab sets it itself and fails the pipeline.
-pub fn validate(field: Field, name: &str, allowed: &[String]) -> Result<(), ValidationError> {
-    let subject = field.describe(name);
+/// Whether `subject` may be a variable of that name. `TRIGGER_PAYLOAD` may never be: GitLab sets it itself and fails the pipeline.
+pub fn validate(subject: Subject<'_>, allowed: &[String]) -> Result<(), ValidationError> {
+    let Subject { field, name } = subject;
     let (rename, shorten) = match field {
         Field::UserInputs => ("rename the input in the action", "shorten the name in the action"),
         Field::PipelineVariables => {
@@ -150,6 +150,10 @@ fn is_reserved(name: &str) -> bool {
 mod tests {
     use super::*;
 
+    fn input(name: &str) -> Subject<'_> {
+        Subject { field: Field::UserInputs, name }
+    }
+
     #[test]
     fn names_that_take_over_a_runner_are_refused() {
         for name in [
@@ -167,7 +171,7 @@ mod tests {
             "npm_config_registry",
             "CI",
         ] {
-            assert!(validate(Field::UserInputs, name, &[]).unwrap_err().what.contains(name), "{name}");
+            assert!(validate(input(name), &[]).unwrap_err().what.contains(name), "{name}");
         }
     }
 
@@ -197,22 +201,22 @@ mod tests {
             "makeflags",
             "ENV",
         ] {
-            assert_eq!(validate(Field::UserInputs, name, &[]), Ok(()), "{name}");
+            assert_eq!(validate(input(name), &[]), Ok(()), "{name}");
         }
     }
 
     #[test]
     fn the_operator_may_allow_all_but_the_payload() {
         let allowed = ["AWS_REGION".to_owned(), "TRIGGER_PAYLOAD".to_owned()];
-        assert_eq!(validate(Field::UserInputs, "AWS_REGION", &allowed), Ok(()));
-        assert!(validate(Field::UserInputs, "AWS_ROLE", &allowed).is_err());
-        assert!(validate(Field::UserInputs, "TRIGGER_PAYLOAD", &allowed).is_err());
+        assert_eq!(validate(input("AWS_REGION"), &allowed), Ok(()));
+        assert!(validate(input("AWS_ROLE"), &allowed).is_err());
+        assert!(validate(input("TRIGGER_PAYLOAD"), &allowed).is_err());
     }
 
     #[test]
     fn names_that_gitlab_rejects_are_refused() {
         for name in ["", "a b", "a-b", "é", "a.b", "a\0", &"a".repeat(256)] {
-            assert!(validate(Field::UserInputs, name, &[]).is_err(), "{name:?}");
+            assert!(validate(input(name), &[]).is_err(), "{name:?}");
         }
     }
 }

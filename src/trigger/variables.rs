@@ -1,6 +1,7 @@
 //! User inputs as a pipeline's variables, or as its inputs.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use secrecy::SecretString;
 use serde::{Serialize, Serializer};
@@ -23,19 +24,27 @@ pub enum Field {
 }
 
 impl Field {
-    /// The value called `name`.
-    pub fn describe(self, name: &str) -> String {
-        let name = json::excerpt(name);
-        match self {
-            Self::UserInputs => format!("the user input `{name}`"),
-            Self::PipelineVariables => format!("`{name}` of the action's `pipelineVariables`"),
-        }
-    }
-
     fn all(self) -> &'static str {
         match self {
             Self::UserInputs => "user inputs",
             Self::PipelineVariables => "variables in the action's `pipelineVariables`",
+        }
+    }
+}
+
+/// The value called `name`, as a sentence begins: written where there is something to refuse.
+#[derive(Clone, Copy)]
+pub struct Subject<'a> {
+    pub field: Field,
+    pub name: &'a str,
+}
+
+impl fmt::Display for Subject<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        let name = json::excerpt(self.name);
+        match self.field {
+            Field::UserInputs => write!(formatter, "the user input `{name}`"),
+            Field::PipelineVariables => write!(formatter, "`{name}` of the action's `pipelineVariables`"),
         }
     }
 }
@@ -57,8 +66,8 @@ pub enum UserInputs {
     Inputs(Vec<(String, Zeroizing<String>)>),
 }
 
-impl std::fmt::Debug for UserInputs {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
+impl fmt::Debug for UserInputs {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
         formatter.debug_list().entries(self.pairs().iter().map(|(name, _)| name)).finish()
     }
 }
@@ -90,14 +99,14 @@ impl UserInputs {
                 continue;
             }
             if !options.inputs_as_inputs {
-                reserved_names::validate(field, name, &options.allow_variables)?;
+                reserved_names::validate(Subject { field, name }, &options.allow_variables)?;
             }
-            let subject = field.describe(name);
-            let plain = if secrets.contains(name) { decrypt(field, name, value, client_secret)? } else { None };
+            let subject = Subject { field, name };
+            let plain = if secrets.contains(name) { decrypt(subject, value, client_secret)? } else { None };
             let text = if options.inputs_as_inputs {
-                to_input(&subject, value, plain, options)?
+                to_input(subject, value, plain, options)?
             } else {
-                to_variable(&subject, value, plain, options)?
+                to_variable(subject, value, plain, options)?
             };
             if text.len() > MAX_VALUE_BYTES {
                 return Err(ValidationError::new(
@@ -146,8 +155,7 @@ impl UserInputs {
 
 /// The plain text of a secret input. `None` where nothing was entered: Glint lists every input that is declared secret.
 fn decrypt(
-    field: Field,
-    name: &str,
+    subject: Subject<'_>,
     value: &RawValue,
     client_secret: &SecretString,
 ) -> Result<Option<Zeroizing<String>>, ValidationError> {
@@ -156,9 +164,9 @@ fn decrypt(
     }
     json::string(value).and_then(|sealed| secret_input::decrypt(&sealed, client_secret)).map(Some).ok_or_else(|| {
         ValidationError::new(
-            match field {
-                Field::UserInputs => format!("the secret input `{}` cannot be decrypted", json::excerpt(name)),
-                Field::PipelineVariables => format!("{} is secret and cannot be decrypted", field.describe(name)),
+            match subject.field {
+                Field::UserInputs => format!("the secret input `{}` cannot be decrypted", json::excerpt(subject.name)),
+                Field::PipelineVariables => format!("{subject} is secret and cannot be decrypted"),
             },
             "the client secret that Glint encrypts with must be the one in the function's Glint secret, and the input's encryption `aes256-gcm`",
         )
@@ -167,7 +175,7 @@ fn decrypt(
 
 /// The value as the agent's `tostring` spells it: strings as they are, numbers in the digits sent, the rest as compact JSON.
 fn to_variable(
-    subject: &str,
+    subject: Subject<'_>,
     value: &RawValue,
     plain: Option<Zeroizing<String>>,
     options: &TriggerOptions,
@@ -185,7 +193,7 @@ fn to_variable(
 
 /// The value as JSON of its own type. A secret of an object type decrypts to JSON, any other to a string.
 fn to_input(
-    subject: &str,
+    subject: Subject<'_>,
     value: &RawValue,
     plain: Option<Zeroizing<String>>,
     options: &TriggerOptions,
@@ -200,7 +208,7 @@ fn to_input(
     Ok(Zeroizing::new(payload::escape_dollars(text.as_str().into(), options.escape_dollar).into_owned()))
 }
 
-fn compact(subject: &str, value: &RawValue) -> Result<String, ValidationError> {
+fn compact(subject: Subject<'_>, value: &RawValue) -> Result<String, ValidationError> {
     json::compact(value).map_err(|error| {
         ValidationError::new(
             format!("{subject} cannot be read: {error}"),
@@ -210,7 +218,7 @@ fn compact(subject: &str, value: &RawValue) -> Result<String, ValidationError> {
 }
 
 /// Neither GitLab's database nor a job's environment can hold one.
-fn reject_nul(subject: &str, text: &str) -> Result<(), ValidationError> {
+fn reject_nul(subject: Subject<'_>, text: &str) -> Result<(), ValidationError> {
     if !text.contains('\0') {
         return Ok(());
     }

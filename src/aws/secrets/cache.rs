@@ -1,6 +1,6 @@
 //! Caches one version of a secret: concurrent callers share one read, and each value is parsed once.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -40,7 +40,7 @@ pub struct Cache<T> {
     ttl: Duration,
     parse: Parse<T>,
     /// By stage, and by the secret's name.
-    slots: [Mutex<HashMap<String, Shared<T>>>; 2],
+    slots: [Mutex<BTreeMap<String, Shared<T>>>; 2],
     reads: AtomicU64,
 }
 

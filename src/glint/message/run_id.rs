@@ -60,8 +60,10 @@ impl RunIdPlace {
 
 /// The run id of a message: its root, and what a template wrapped as `port_payload`. The error says what stands in its place.
 pub fn find(levels: [Option<&Object>; 2]) -> Result<(RunId, RunIdPlace), Unreadable> {
-    let mut fault = None;
-    let mut candidates = Vec::new();
+    let is_sure = |id: &RunId, place: &RunIdPlace| {
+        place.is_in_context() || PREFIXES.iter().any(|prefix| id.as_str().starts_with(prefix))
+    };
+    let (mut fault, mut doubtful) = (None, None);
     for (level, is_wrapped) in levels.into_iter().zip([false, true]) {
         for path in PATHS {
             let text = match level.map_or(Ok(None), |level| follow(level, path)) {
@@ -72,20 +74,15 @@ pub fn find(levels: [Option<&Object>; 2]) -> Result<(RunId, RunIdPlace), Unreada
                     continue;
                 }
             };
+            let place = RunIdPlace { path, is_wrapped };
             match RunId::parse(&text) {
-                Some(id) => candidates.push((id, RunIdPlace { path, is_wrapped })),
+                Some(id) if is_sure(&id, &place) => return Ok((id, place)),
+                Some(id) => drop(doubtful.get_or_insert((id, place))),
                 None => drop(fault.get_or_insert_with(|| no_run_id(&path.join(".")))),
             }
         }
     }
-    let is_sure = |(id, place): &(RunId, RunIdPlace)| {
-        place.is_in_context() || PREFIXES.iter().any(|prefix| id.as_str().starts_with(prefix))
-    };
-    let best = candidates.iter().position(is_sure).unwrap_or_default();
-    if candidates.is_empty() {
-        return Err(fault.unwrap_or_else(Unreadable::no_run));
-    }
-    Ok(candidates.swap_remove(best))
+    doubtful.ok_or_else(|| fault.unwrap_or_else(Unreadable::no_run))
 }
 
 /// The string at `path` below `object`.
