@@ -1,5 +1,6 @@
 //! What many runs use: requests, connections, secrets, memory.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use super::build::Programs;
@@ -17,7 +18,12 @@ const FLAT: f64 = 1.10;
 pub async fn of_a_thousand(programs: &Programs, authority: &Authority, table: &mut Table) -> Outcome {
     let mut stage = Stage::new(authority)?;
     let function = stage.function(programs).await?;
-    stage.send_each(1000).await?;
+    let mut used = HashSet::new();
+    for _ in 0..1000 {
+        stage.send(1).await?;
+        // Before they are forgotten.
+        used.extend(stage.sandbox.journal.exchanges().iter().map(|one| (one.upstream, one.connection)));
+    }
     function.end().await?;
     // Exchanges are numbered in the order in which they came.
     let requests = stage.sandbox.journal.exchanges().last().map_or(0, |last| last.number);
@@ -25,7 +31,8 @@ pub async fn of_a_thousand(programs: &Programs, authority: &Authority, table: &m
     let handshakes = stage.sandbox.handshakes();
     let reads: usize = stage.sandbox.secrets.all_reads().values().sum();
     let value = format!(
-        "{requests} requests, {connections} connections, {} TLS handshakes ({} of them resumed), {reads} secret reads",
+        "{requests} requests, {connections} connections ({} of them not used), {} TLS handshakes ({} of them resumed), {reads} secret reads",
+        connections.saturating_sub(used.iter().filter(|(upstream, _)| UPSTREAMS.contains(upstream)).count() as u64),
         handshakes.full + handshakes.resumed,
         handshakes.resumed
     );

@@ -106,8 +106,8 @@ impl Stage {
         let last = |call: Call, count: usize| -> Duration {
             self.sandbox.journal.of(call).iter().rev().take(count).map(held).sum()
         };
-        // The claim and the report are both PATCHes.
-        last(Call::GetRun, 1) + last(Call::PatchRun, 2) + last(Call::Trigger, 1)
+        // The claim and the link are both PATCHes.
+        last(Call::GetRun, 1) + last(Call::PatchRun, 2) + last(Call::Trigger, 1) + last(Call::PostLog, 1)
     }
 }
 

@@ -140,7 +140,7 @@ pub async fn with_delays(
     function.end().await?;
     let value = format!("p50 {}, p99 {}", ms(median(&each)), ms(percentile(&each, 99)));
     table.figure("warm run at 20 ms to Glint and 100 ms to GitLab", value);
-    let value = format!("{} (run, claim, trigger, report beside the log)", ms(median(&chains)));
+    let value = format!("{} (run, claim, trigger, link, log)", ms(median(&chains)));
     table.figure("of that, its chain of round trips as the upstreams held them", value);
     table.barred("and its own work", ms(median(&work)), "at most 3 ms", median(&work) <= WORK);
     Ok(median(&each))

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, yield_now};
 use tokio::time::{Instant, sleep_until};
 
 /// A listener in front of a server that is `round_trip` away. It stops when it is dropped.
@@ -56,6 +56,17 @@ async fn pass(client: TcpStream, server: SocketAddr, round_trip: Duration) {
     );
 }
 
+/// Waits until `at`. Timers are a millisecond late, so the last part is spent awake.
+async fn wait_until(at: Instant) {
+    const TIMER: Duration = Duration::from_millis(2);
+    if let Some(early) = at.checked_sub(TIMER) {
+        sleep_until(early).await;
+    }
+    while Instant::now() < at {
+        yield_now().await;
+    }
+}
+
 /// Passes bytes on, each after `delay`, and none as if sent before `established`.
 async fn one_way(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, delay: Duration, established: Instant) {
     let (sender, mut receiver) = mpsc::unbounded_channel::<(Instant, Vec<u8>)>();
@@ -70,7 +81,7 @@ async fn one_way(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, delay: Duratio
     };
     let write = async move {
         while let Some((at, bytes)) = receiver.recv().await {
-            sleep_until(at).await;
+            wait_until(at).await;
             if to.write_all(&bytes).await.is_err() {
                 break;
             }
