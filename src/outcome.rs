@@ -131,6 +131,11 @@ impl Outcome {
         }
     }
 
+    /// Whether the request does not prove which run it means: nothing is written to that run then.
+    pub fn is_unproven(&self) -> bool {
+        matches!(self, Self::Unauthenticated(_) | Self::Unreadable { .. })
+    }
+
     /// The metric that counts it.
     pub fn metric(&self) -> Metric {
         match self {

@@ -8,7 +8,7 @@ use crate::gitlab::outputs::Outputs;
 use crate::gitlab::types::{Pipeline, PipelineEvent, PipelineStatus, pipeline_in};
 use crate::glint::run::{RunPatch, RunState, RunStatus};
 use crate::glint::{GlintError, PatchResult};
-use crate::outcome::claim::claim_external_id;
+use crate::outcome::claim::{has_claim_id, links_with};
 use crate::outcome::{Handled, Outcome, deployment, messages};
 
 const UNPROVEN: &str = "nothing proves which run the pipeline is of";
@@ -102,7 +102,7 @@ async fn finish_run(
     report.update.external_run_id = link.external_run_id;
     report.update.links = link.links;
     if !outputs.links.is_empty() {
-        report.update.links = merge_links(&event.pipeline.url, run.links.iter().chain(&outputs.links));
+        report.update.links = links_with(&event.pipeline.url, run.links.iter().chain(&outputs.links));
     }
     if run.synchronized {
         report.update.status = None;
@@ -206,7 +206,7 @@ fn is_linked_elsewhere(run: &RunState, event: &PipelineEvent) -> bool {
     if let Some((project_id, pipeline_id)) = Pipeline::parse_external_id(external_id) {
         return pipeline_id != event.pipeline.id || event.pipeline.project_id.is_some_and(|id| id != project_id);
     }
-    if external_id == claim_external_id(&run.id) {
+    if has_claim_id(run) {
         // The claim waits for its pipeline; a link beside it is somebody else's.
         return false;
     }
@@ -224,18 +224,7 @@ fn link_patch(run: &RunState, pipeline: &Pipeline) -> RunPatch {
     if is_linked {
         return RunPatch::default();
     }
-    RunPatch { links: merge_links(&pipeline.url, &run.links), external_run_id: external_id, ..RunPatch::default() }
-}
-
-/// `first`, and behind it the others, each once.
-fn merge_links<'a>(first: &str, others: impl IntoIterator<Item = &'a String>) -> Vec<String> {
-    let mut links = vec![first.to_owned()];
-    for link in others {
-        if !links.contains(link) {
-            links.push(link.clone());
-        }
-    }
-    links
+    RunPatch { links: links_with(&pipeline.url, &run.links), external_run_id: external_id, ..RunPatch::default() }
 }
 
 /// Whether the event is older than what the label says. Running and waiting for a manual job follow each other in either order, so their jobs

@@ -20,12 +20,10 @@ pub async fn end_dead_lettered_run(context: &Context, run: &RunRequest, metadata
 
 async fn end_or_link(context: &Context, run: &RunRequest, metadata: &DeliveryMetadata) -> Result<Outcome, Outcome> {
     let state = read_run(context, run, metadata).await?;
-    let target = authorize_url(context, run, metadata, &state).await;
-    // A run that the message does not prove to mean is not written to.
-    if let Err(outcome @ (Outcome::Unauthenticated(_) | Outcome::Unreadable { .. })) = target {
-        return Err(outcome);
-    }
-    let target = target.unwrap_or_default();
+    let target = match authorize_url(context, run, metadata, &state).await {
+        Err(outcome) if outcome.is_unproven() => return Err(outcome),
+        target => target.unwrap_or_default(),
+    };
     if state.status == RunStatus::Ended {
         return Ok(Outcome::Duplicate);
     }

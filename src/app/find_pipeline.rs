@@ -14,7 +14,7 @@ use crate::glint::run::{RunId, RunRequest, RunState, RunStatus, UrlTarget};
 use crate::outcome::claim::{self, ClaimState};
 use crate::outcome::{Outcome, RetryLater, messages};
 use crate::source::{DeliveryMetadata, Source};
-use crate::trigger::build_trigger_request;
+use crate::trigger::{TriggerRequest, build_trigger_request};
 use crate::verify;
 
 /// Where the pipeline of a run would be.
@@ -25,6 +25,17 @@ pub struct PipelineQuery {
     pub git_ref: GitRef,
     /// When Glint created the run, where it says so.
     pub created_at: Option<DateTime<Utc>>,
+}
+
+impl PipelineQuery {
+    pub fn new(run: &RunRequest, request: &TriggerRequest<'_>, state: &RunState) -> Self {
+        Self {
+            run_id: run.id.clone(),
+            project: request.project.clone(),
+            git_ref: request.git_ref.clone(),
+            created_at: state.created_at.or(run.clicked_at),
+        }
+    }
 }
 
 /// What a look at GitLab's pipelines says.
@@ -129,12 +140,7 @@ pub async fn pipeline_query(
     let credentials = context.credentials().await.map_err(|error| Outcome::Deferred(RetryLater::new(error)))?;
     let secret = &credentials.value.client_secret;
     let request = build_trigger_request(run, url_target, &context.app.trigger_options, secret).ok();
-    Ok(request.map(|request| PipelineQuery {
-        run_id: run.id.clone(),
-        project: request.project.clone(),
-        git_ref: request.git_ref.clone(),
-        created_at: state.created_at.or(run.clicked_at),
-    }))
+    Ok(request.map(|request| PipelineQuery::new(run, &request, state)))
 }
 
 /// Looks for the pipeline whose payload names the run with a proof that holds.

@@ -12,7 +12,7 @@ use crate::glint::PatchResult;
 use crate::glint::message::{self, Message};
 use crate::glint::run::{RunPatch, RunState, RunStatus, TerminalStatus, UrlTarget};
 use crate::json;
-use crate::outcome::claim::claim_external_id;
+use crate::outcome::claim::has_claim_id;
 use crate::outcome::{Outcome, messages};
 use crate::source::target_of_action_url;
 use crate::telemetry::Metric;
@@ -89,8 +89,8 @@ async fn end_claim(context: &Context, run: &RunState, label: &str, text: &str) -
 
 fn is_claimed(run: &RunState) -> bool {
     let label = run.label.as_deref().unwrap_or_default();
-    match &run.external_id {
-        Some(id) => *id == claim_external_id(&run.id),
+    match run.external_id {
+        Some(_) => has_claim_id(run),
         None => matches!(label, messages::TRIGGERING | messages::WAITING_TO_CONFIRM),
     }
 }

@@ -233,10 +233,9 @@ async fn end_unstarted(
     known: &LastKnown,
 ) -> Outcome {
     let Ok(state) = read_run(context, run, metadata).await else { return Outcome::Deferred(retry_later) };
-    if let Err(outcome @ (Outcome::Unauthenticated(_) | Outcome::Unreadable { .. })) =
-        authorize_url(context, run, metadata, &state).await
-    {
-        return outcome;
+    match authorize_url(context, run, metadata, &state).await {
+        Err(outcome) if outcome.is_unproven() => return outcome,
+        _ => {}
     }
     if state.status == RunStatus::Ended {
         return Outcome::Duplicate;

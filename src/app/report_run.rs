@@ -11,7 +11,7 @@ use crate::deadlines::{ENQUEUE_RESERVE, MAX_SIGHT_AGE, READ_AGAIN_TIMEOUT, REPOR
 use crate::gitlab::types::Pipeline;
 use crate::glint::run::{RunId, RunPatch, RunReport, RunState, RunStatus};
 use crate::glint::{GlintError, PatchResult};
-use crate::outcome::claim::{claim_external_id, links_with};
+use crate::outcome::claim::{has_claim_id, links_with};
 use crate::outcome::{Outcome, messages};
 use crate::retry::Retry as _;
 use crate::source::DeliveryMetadata;
@@ -147,8 +147,7 @@ fn is_linked_to(state: &RunState, page: Option<&String>) -> bool {
 }
 
 fn is_claimed_since(state: &RunState, time: Option<DateTime<Utc>>) -> bool {
-    let is_claimed = state.external_id.as_ref() == Some(&claim_external_id(&state.id));
-    is_claimed && state.updated_at.zip(time).is_some_and(|(updated_at, time)| updated_at > time)
+    has_claim_id(state) && state.updated_at.zip(time).is_some_and(|(updated_at, time)| updated_at > time)
 }
 
 /// When a report that Glint has not taken goes to the queue, where there is one.

@@ -16,7 +16,7 @@ use super::report_run::link_pipeline;
 use super::send_trigger::{send_trigger, trigger_token};
 use crate::deadlines::{MIN_TIME_TO_START, MIN_TIME_TO_TRIGGER};
 use crate::glint::credentials::Credentials;
-use crate::glint::run::{RunRequest, RunState, UrlTarget};
+use crate::glint::run::{RunRequest, UrlTarget};
 use crate::glint::{GlintError, PatchResult, VisibleFields};
 use crate::outcome::claim::{self, ClaimState, claim_patch};
 use crate::outcome::{Outcome, RetryLater, Unconfirmed, messages};
@@ -51,10 +51,10 @@ impl<'a> Start<'a> {
             Err(GlintError::UnknownRun) if self.run.is_id_unsigned => return Err(not_its_message()),
             state => state.map_err(|error| outcome_of_glint_error(context, self.run, self.metadata, error))?,
         };
-        let target = authorize_url(context, self.run, self.metadata, &state).await;
-        if let Err(outcome @ (Outcome::Unauthenticated(_) | Outcome::Unreadable { .. })) = target {
-            return Err(outcome);
-        }
+        let target = match authorize_url(context, self.run, self.metadata, &state).await {
+            Err(outcome) if outcome.is_unproven() => return Err(outcome),
+            target => target,
+        };
         self.known.record_state(&state);
         self.known.is_claim_old = claim::is_claim_old(&state, context.utc());
         let in_progress = ensure_in_progress(&state);
@@ -74,7 +74,7 @@ impl<'a> Start<'a> {
             context.credentials().await.map_err(|error| keep_claim(Outcome::Deferred(RetryLater::new(error))))?;
         let target = target.map_err(keep_claim)?;
         let request = self.trigger_request(&target, &credentials.value).map_err(keep_claim)?;
-        let query = self.pipeline_query(&request, &state);
+        let query = PipelineQuery::new(self.run, &request, &state);
         self.known.query = Some(query.clone());
         if is_claimed {
             if let Some(outcome) = self.confirm(&query).await? {
@@ -92,15 +92,6 @@ impl<'a> Start<'a> {
     ) -> Result<TriggerRequest<'a>, Outcome> {
         let options = &self.context.app.trigger_options;
         build_trigger_request(self.run, target, options, &credentials.client_secret).map_err(Outcome::Invalid)
-    }
-
-    fn pipeline_query(&self, request: &TriggerRequest<'_>, state: &RunState) -> PipelineQuery {
-        PipelineQuery {
-            run_id: self.run.id.clone(),
-            project: request.project.clone(),
-            git_ref: request.git_ref.clone(),
-            created_at: state.created_at.or(self.run.clicked_at),
-        }
     }
 
     /// Looks for the pipeline of a claimed run. `None` where it is proven that there is none.

@@ -59,7 +59,7 @@ pub fn claim_state(run: &RunState, is_pipeline_page: impl Fn(&str) -> bool) -> C
     {
         return ClaimState::Linked;
     }
-    if external_id == Some(&claim_external_id(&run.id)) {
+    if has_claim_id(run) {
         return ClaimState::Claimed;
     }
     if external_id == Some(&open_external_id(&run.id)) {
@@ -82,10 +82,20 @@ pub fn is_claim_old(run: &RunState, now: DateTime<Utc>) -> bool {
     run.updated_at.is_some_and(|updated_at| now - updated_at >= CLAIM_TTL)
 }
 
-/// The links of a run with `ours` before those that others set.
-pub fn links_with(ours: &str, others: &[String]) -> Vec<String> {
-    let others = others.iter().filter(|link| *link != ours).cloned();
-    std::iter::once(ours.to_owned()).chain(others).collect()
+/// Whether the run's `externalRunId` is the claim.
+pub fn has_claim_id(run: &RunState) -> bool {
+    run.external_id.as_ref().is_some_and(|id| *id == claim_external_id(&run.id))
+}
+
+/// The links of a run with `ours` before the others, each once.
+pub fn links_with<'a>(ours: &str, others: impl IntoIterator<Item = &'a String>) -> Vec<String> {
+    let mut links = vec![ours.to_owned()];
+    for link in others {
+        if !links.contains(link) {
+            links.push(link.clone());
+        }
+    }
+    links
 }
 
 #[cfg(test)]

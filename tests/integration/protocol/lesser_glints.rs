@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::protocol::history::{PLAIN, enqueue, next_event, receive_until_empty};
+use crate::protocol::unlucky_runs::killed_after_trigger;
 use crate::support::{Function, Handling, World, furnish, invoke, message, sqs_event};
 use sandbox::glint::{ExternalId, Shape};
 use sandbox::{Call, Fault, Sandbox};
@@ -43,12 +44,7 @@ async fn no_glint_that_keeps_a_claim_makes_a_second_pipeline_of_a_kill_after_the
         enqueue(&world.sandbox, "r_1");
         tokio::time::sleep(shape.new_run_lag).await;
         let event = next_event(&world.sandbox, 1).await.unwrap();
-        let trigger = world.sandbox.hold(Call::Trigger);
-        tokio::select! {
-            () = trigger.reached() => {}
-            _ = world.handle(&event) => panic!("it is killed between the trigger and its answer"),
-        }
-        trigger.release();
+        killed_after_trigger(&world, &event).await;
         receive_until_empty(&world).await;
         let pipelines = world.sandbox.gitlab.pipelines().len();
         if pipelines != 1 {

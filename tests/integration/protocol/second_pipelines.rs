@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::event_sources::ways::topic;
 use crate::protocol::history::{PLAIN, QUEUES, READS, Setup, enqueue, next_event, one_receive, resend};
-use crate::protocol::unlucky_runs::{page, receive, triggers, with_lost_answer};
+use crate::protocol::unlucky_runs::{killed_after_trigger, page, receive, triggers, with_lost_answer};
 use crate::support::{CLIENT_SECRET, Handling, World, message};
 use rstest::rstest;
 use sandbox::queue::Outgoing;
@@ -135,12 +135,7 @@ async fn a_claim_that_is_taken_back_a_minute_late_opens_no_run_whose_trigger_was
     enqueue(&world.sandbox, "r_1");
     assert!(receive(&world).await);
     let event = next_event(&world.sandbox, 1).await.unwrap();
-    let trigger = world.sandbox.hold(Call::Trigger);
-    tokio::select! {
-        () = trigger.reached() => {}
-        _ = world.handle(&event) => panic!("it is killed between the trigger and its answer"),
-    }
-    trigger.release();
+    killed_after_trigger(&world, &event).await;
     world.sandbox.journal.wait_for(|one| one.text().contains("Waiting to retry") && one.applied).await;
     while receive(&world).await {}
     assert_eq!(world.sandbox.gitlab.pipelines().len(), 1);

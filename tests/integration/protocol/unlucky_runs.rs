@@ -26,6 +26,16 @@ pub async fn receive(world: &World) -> bool {
     true
 }
 
+/// Handles the event until its trigger is carried out: the function is killed before it is answered.
+pub async fn killed_after_trigger(world: &World, event: &Value) {
+    let trigger = world.sandbox.hold(Call::Trigger);
+    tokio::select! {
+        () = trigger.reached() => {}
+        _ = world.handle(event) => panic!("it is killed between the trigger and its answer"),
+    }
+    trigger.release();
+}
+
 /// A run whose trigger was carried out and not answered.
 pub async fn with_lost_answer(setup: Setup) -> World {
     let world = setup.start().await;
